@@ -154,6 +154,14 @@ def test_a_folder_outside_all_repositories_is_refused(tmp_path, monkeypatch):
         changes(tmp_path)
 
 
+def test_a_repository_of_another_user_is_refused_with_the_remedy(repository, monkeypatch):
+    """So it is in a container whose user does not own the mounted checkout."""
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git reads it for its own tests.
+    message = "repository of another user, which git refuses to read: .* safe.directory"
+    with pytest.raises(fw.ShapeError, match=message):
+        changes(repository)
+
+
 def test_a_machine_without_git(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(fw.CapabilityError, match="git is not installed"):

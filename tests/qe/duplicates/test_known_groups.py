@@ -250,3 +250,12 @@ def test_a_folder_outside_of_repositories_is_refused(folder):
     result = invoke(".", "--since", "HEAD")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "is not in a git repository; leave --since out" in result.stderr
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_repository_of_another_user_is_refused_with_the_remedy(monkeypatch):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git reads it for its own tests.
+    result = invoke(".", "--since", "HEAD")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "dubious ownership" in result.stderr
+    assert "git config --global --add safe.directory PATH" in result.stderr

@@ -47,7 +47,7 @@ class GitRepository:
     Raises
     ------
     ShapeError
-        If the path is not in a repository.
+        If the path is not in a repository, or in one of another user that git refuses to read.
     CapabilityError
         If git is not installed.
 
@@ -64,6 +64,12 @@ class GitRepository:
         self._git = git
         self.root = (path if path.is_dir() else path.parent).absolute()
         status, top, reason = self._run("rev-parse", "--show-toplevel")
+        if "dubious ownership" in reason:
+            raise ShapeError(
+                f"{path} is in a repository of another user, which git refuses to read: {reason}; "
+                "allow it with `git config --global --add safe.directory PATH`, or give the change "
+                "as a diff"
+            )
         if status:
             raise ShapeError(
                 f"{path} is not in a git working tree: {reason}; give the change as a diff"
