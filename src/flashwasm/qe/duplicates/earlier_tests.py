@@ -120,8 +120,7 @@ def _git(folder: Path, *arguments: str) -> bytes:
         )
     if done.returncode and ("diff" in arguments or "--show-toplevel" in arguments):
         reason = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
-        # The repository belongs to another user.
-        refused = "dubious ownership" in reason
-        remedy = "; allow it with `git config --global --add safe.directory PATH`" if refused else ""
-        raise ShapeError(f"--since: git says of {folder}: {reason}{remedy}")
+        if "dubious ownership" in reason:  # The repository belongs to another user.
+            reason += "; allow it with `git config --global --add safe.directory PATH`"
+        raise ShapeError(f"--since: git says of {folder}: {reason}")
     return b"" if done.returncode else done.stdout
