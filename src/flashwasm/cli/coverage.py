@@ -78,7 +78,7 @@ def who(place: str, database: Path, *, explain: bool, as_json: bool) -> None:
     file, lines = parse_place(place)
     index = CoverageIndex.load(database, progress=True)
     tests = index.who(file, lines)
-    _note_changed(database, Path())
+    _note_changed(database, changed_sources(database, Path()))
     parts = _parts(index, file, tests) if explain else {}
     if as_json:
         found = [{"nodeid": t, "lines": n, **parts.get(t, {})} for t, n in tests.items()]
@@ -221,7 +221,8 @@ def gap(
     index = CoverageIndex.load(database, progress=True)
     root = root.resolve()
     _note_unmeasured(index, only or {}, root)
-    _note_changed(database, root)
+    changed = changed_sources(database, root)
+    _note_changed(database, changed)
     gaps, absent = find_gaps(index, root, only=only, tests=tests)
     status = fail_on.decide(_kind(one) for one in gaps)
     if absent:
@@ -232,7 +233,8 @@ def gap(
     if html is not None:
         write_page(html, gaps_page(gaps[:count], root, total=len(gaps)))
     if form == "json":
-        echo_json({"gaps": [_gap_json(one) for one in gaps[:count]], "unread": absent})
+        found = [_gap_json(one) for one in gaps[:count]]
+        echo_json({"gaps": found, "unread": absent, "changed": changed})
     elif form == "sarif":
         echo_json(gaps_sarif(gaps[:count], root, repository_root(root)))
     else:
@@ -274,9 +276,9 @@ def _kind(one: Gap) -> str:
     return "untested" if one.untested else "partial"
 
 
-def _note_changed(database: Path, root: Path) -> None:
+def _note_changed(database: Path, changed: list[str]) -> None:
     """Say on stderr if the lines of some sources may have other numbers than in the database."""
-    if changed := changed_sources(database, root):
+    if changed:
         note(
             f"{counted(len(changed), 'files')} changed since {database} was recorded, for example "
             f"{changed[0]}, so lines may be wrong; record it again with: pytest --fw-record DB"

@@ -17,6 +17,7 @@ from flashwasm.optional_packages import check_modules
 from flashwasm.progress_bar import progress_report
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.coverage.gaps import find_gaps
+from flashwasm.qe.coverage.source_digests import changed_sources
 from flashwasm.qe.defects.failure_clusters import cluster_failures
 from flashwasm.qe.duplicates.duplicate_groups import find_duplicates
 from flashwasm.qe.reports.page_template import write_page
@@ -102,6 +103,7 @@ def report(
     with progress_report("comparing") as advance:
         duplicates = find_duplicates(suite.tests, coverage=index, progress=advance)
     gaps, absent = (None, []) if index is None else find_gaps(index, root.resolve())
+    changed = [] if database is None else changed_sources(database, root.resolve())
     read = read_reports(failures) if failures else None
     found = SuiteReport(
         suite,
@@ -113,7 +115,7 @@ def report(
         failures=None if read is None else read.failures,
         clusters=[] if read is None else cluster_failures([one.failure for one in read.failures]),
         benchmark=None if benchmark is None else _read_benchmark(benchmark),
-        notes=_notes(missing, absent),
+        notes=_notes(missing, absent, changed),
     )
     write_page(output, found.page())
     note(f"the report is in {output}")
@@ -146,10 +148,16 @@ def _read_benchmark(path: Path) -> dict[str, Any]:
     return document
 
 
-def _notes(missing: list[str], absent: list[Any]) -> list[str]:
-    """Return remarks on missing parts of the report."""
+def _notes(missing: list[str], absent: list[Any], changed: list[str]) -> list[str]:
+    """Return remarks on missing parts of the report, and on lines that may be wrong."""
     notes = [f"The map compares words only: {reason}" for reason in missing]
     if absent:
         files = counted(len(absent), "files")
         notes.append(f"{files} of the coverage database cannot be read, for example {absent[0]}")
+    if changed:
+        files = counted(len(changed), "files")
+        notes.append(
+            f"{files} changed since the coverage database was recorded, for example {changed[0]}, "
+            "so the lines that no test runs may be wrong"
+        )
     return notes

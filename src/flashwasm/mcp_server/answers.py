@@ -162,7 +162,12 @@ class _Gap(TypedDict):
 
 
 class CoverageGaps(TypedDict):
-    """The answer of `coverage_gap`. ``unread`` are files of the database that cannot be read."""
+    """The answer of `coverage_gap`.
+
+    ``unread`` are files of the database that cannot be read, ``changed`` those that changed since
+    it was recorded, so that their lines may be wrong.
+    """
 
     gaps: list[_Gap]
     unread: list[str]
+    changed: list[str]

@@ -55,6 +55,7 @@ def test_sources_that_changed_since_the_recording_are_named(database):
     for command in (["who", "lib.py:6"], ["gap"], ["gap", "--json"]):
         said = invoke(*command).stderr
         assert "1 file changed since .coverage was recorded, for example lib.py" in said
+    assert json.loads(invoke("gap", "--json").stdout)["changed"] == ["lib.py"]
 
 
 def test_commands_explain(database):

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import coverage
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -15,6 +16,7 @@ from checkout import ROOT
 from flashwasm.cli import main
 from flashwasm.qe import CoverageIndex
 from flashwasm.qe.coverage.coverage_database import CoverageData
+from flashwasm.qe.coverage.source_digests import digest_of, write_digests
 from flashwasm.qe.reports.line_pairs import pair_lines
 from flashwasm.qe.reports.suite_map import draw_map, vectors_of_terms
 
@@ -84,6 +86,22 @@ def test_a_report_shows_the_riskiest_gaps_and_their_number(folder):
     text = Path("large.html").read_text("utf-8")
     assert "first 100 of 103 functions" in text
     assert text.count("lib.py: f") == 100
+
+
+def test_a_report_names_sources_that_changed_since_the_recording(folder):
+    lib = folder / "lib.py"
+    lib.write_text("def f(x):\n    return x\n")
+    data = coverage.CoverageData(".coverage")
+    data.set_context("test_x.py::test_a")
+    data.add_lines({str(lib.resolve()): [1]})
+    data.write()
+    write_digests(Path(".coverage"), {"lib.py": digest_of(lib)})
+    said = "1 file changed since the coverage database was recorded, for example lib.py"
+    report(folder, "--coverage", ".coverage", "-o", "before.html")
+    assert said not in Reader(Path("before.html").read_text("utf-8"), charts=True).text
+    lib.write_text("# A new first line.\n" + lib.read_text())
+    report(folder, "--coverage", ".coverage", "-o", "after.html")
+    assert said in Reader(Path("after.html").read_text("utf-8"), charts=True).text
 
 
 @pytest.mark.parametrize(
