@@ -249,7 +249,7 @@ def test_a_missed_target_is_printed_as_missed():
     )
     found = ProjectFaults("shop", 4, 2, [result])
     title, _, rows = found.section()
-    assert title == "shop: 1 mutations, 1 killed; 4 cases in 2.0 s"
+    assert title == "shop: 1 mutation, 1 killed; 4 cases in 2.0 s"
     assert rows == [
         ("with coverage", "0", "50% / 50%", "1.00 + 0.10", "1 / 1.00"),
         ("without", "1", "25% / 25%", "0.50 + 0.10", ""),

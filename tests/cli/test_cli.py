@@ -539,7 +539,7 @@ def test_an_argument_that_is_not_unicode_is_named(folders):
     assert "test_%FF.py" in Path("log.sarif").read_text()
     result = invoke("similar", ".", "--query", "\udcff words")
     assert result.exit_code == 2
-    assert "Error: not valid Unicode" in result.stderr
+    assert "Error: query: expected valid Unicode, got '\\udcff words'" in result.stderr
 
 
 # Terminals.

@@ -593,6 +593,7 @@ SUBJECTS = [
             *made_by("index", None),
             row("root of a number", "root", 1, fw.DTypeError),
             row("only of a list", "only", ["lib.py"], fw.DTypeError),
+            *flag("tests"),
         ],
         lambda _, **given: qe.find_gaps(**given),
     ),

@@ -69,6 +69,6 @@ def test_sources_of_different_or_unknown_behaviour(before, after):
 
 
 def test_syntax_that_older_versions_cannot_read():
-    """Where this Python is older than 3.14, it cannot read the second text either."""
+    """Python before 3.14 cannot read the second text."""
     text = "try:\n    a\nexcept {}:\n    b\n"
     assert not same_code(text.format("(A, B)"), text.format("A, B"))
