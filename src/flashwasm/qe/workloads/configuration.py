@@ -1,4 +1,4 @@
-"""Settings of the quality-engineering workloads, and the targets in their specification."""
+"""Settings and targets of the quality-engineering workloads."""
 
 from __future__ import annotations
 
@@ -143,14 +143,14 @@ def _speedup(value: Any) -> TargetSpeedup:
 
 
 class PerformanceTarget(NamedTuple):
-    """Claims of the specification for one workload.
+    """Targets of one workload, and the figures that they improve on.
 
     Attributes
     ----------
     baseline_latency_ms, latency_ms : float
-        Milliseconds of one call: the specification's baseline, and the target.
+        Milliseconds of one call: the assumed baseline, and the target.
     baseline_memory_mb, memory_mb : float
-        Megabytes of memory: the specification's baseline, and the target.
+        Megabytes of memory: the assumed baseline, and the target.
     """
 
     baseline_latency_ms: float
