@@ -38,7 +38,7 @@ WORKLOADS: tuple[WorkloadName, ...] = get_args(WorkloadName)
 
 
 class TargetSpeedup(NamedTuple):
-    """Speed-up over the materialised baseline: ``min`` is the target, ``max`` the upper claim."""
+    """Range of speed-ups over attention with stored scores; reaching ``min`` meets the target."""
 
     min: float
     max: float
@@ -102,7 +102,7 @@ class FlashAttentionConfig:
     enable_checkpointing : bool
         True if a backward pass must recompute the scores.
     target_speedup : (float, float)
-        Speed-up over the materialised baseline: the target, and the upper claim.
+        Range of speed-ups over attention with stored scores; the smaller one is the target.
 
     Raises
     ------
