@@ -33,7 +33,7 @@ __all__ = ["WEIGHTS", "change_text", "evidence_of", "weighted"]
 
 Array = npt.NDArray[Any]
 # Weights of the kinds of evidence, chosen by `bench/quality/evidence_weights.py` on the history of
-# six projects, and rounded. docs/guide/tests-for.md says what they are worth on others.
+# six projects, and rounded. docs/guide/tests-for-measurements.md shows their use on others.
 WEIGHTS: Mapping[str, float] = {
     "text": 1.0,
     "meaning": 1.0,
