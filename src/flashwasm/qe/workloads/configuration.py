@@ -38,7 +38,15 @@ WORKLOADS: tuple[WorkloadName, ...] = get_args(WorkloadName)
 
 
 class TargetSpeedup(NamedTuple):
-    """Range of speed-ups over attention with stored scores; reaching ``min`` meets the target."""
+    """Range of speed-ups over attention that stores its scores.
+
+    Parameters
+    ----------
+    min : float
+        Speed-up that meets the target.
+    max : float
+        Upper end of the range.
+    """
 
     min: float
     max: float
