@@ -9,6 +9,7 @@ import numpy as np
 from flashwasm.adapt.argument_checks import bounded, narrowed
 from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.kernel_table import INDEX_MAX_DIM
+from flashwasm.keyword_hints import made_by
 from flashwasm.ops import matmul, vecadd
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.default_runtime import checked_runtime
@@ -75,6 +76,7 @@ class Whitening:
     True
     """
 
+    @made_by("fit", "load")
     def __init__(self, mean: Array, matrix: Array, shrinkage: float, power: float) -> None:
         self.mean = narrowed(floats(mean, "mean", ndim=1))
         size = len(self.mean)
