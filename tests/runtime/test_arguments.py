@@ -145,8 +145,10 @@ def test_objects_in_linear_memory_are_not_copied(one_thread, name, copied):
 
 
 def test_only_objects_with_files_are_to_be_saved(one_thread):
-    with pytest.raises(TypeError, match=r"^KVCache objects .*: make one in each process$"):
+    with pytest.raises(TypeError, match=r"^KVCache objects .*: use its method copy, or make one"):
         copy.copy(fw.KVCache(1, 8, 4, runtime=one_thread))
+    with pytest.raises(TypeError, match=r"^Runtime objects .*: make one in each process$"):
+        copy.copy(one_thread)
     with pytest.raises(TypeError, match=r"^FlatIndex objects .* methods save and load$"):
         copy.copy(fw.FlatIndex(4, runtime=one_thread))
 
