@@ -17,6 +17,7 @@ from flashwasm.flash_attention.score_modifiers import (
     checked_diagonals,
     checked_modifiers,
 )
+from flashwasm.integer_checks import key_lengths
 from flashwasm.kernel_table import ATTENTION_MAX_DIM, STORED_ROWS
 from flashwasm.summaries import number_of
 from flashwasm.validation import as_array, broadcast, floats, is_float
@@ -261,17 +262,9 @@ def _checked_lengths(kv_lengths: ArrayLike | None, keys: int, lead: tuple[int, .
     """Return the number of keys that may be seen, for each leading index."""
     if kv_lengths is None:
         return np.full(lead, keys)
-    lengths = as_array(kv_lengths, "kv_lengths")
-    if lengths.dtype.kind not in "iu":
-        message = f"kv_lengths: expected integers, got {lengths.dtype}"
-        raise DTypeError(message)
-    if lengths.size and not (0 <= int(lengths.min()) <= int(lengths.max()) <= keys):
-        message = (
-            f"kv_lengths: expected lengths from 0 to {keys}, the number of keys, got {lengths}"
-        )
-        raise ShapeError(message)
+    lengths = key_lengths(kv_lengths, keys)
     try:
-        return np.broadcast_to(lengths.astype(np.int64), lead)
+        return np.broadcast_to(lengths, lead)
     except ValueError:
         message = f"kv_lengths: expected a shape that broadcasts to {lead}, got {lengths.shape}"
         raise ShapeError(message) from None

@@ -13,10 +13,11 @@ from flashwasm.flash_attention.operands import place_rows, place_vector
 from flashwasm.flash_attention.options import PackedOptions, completed, shows_options
 from flashwasm.flash_attention.packed_sequences import PackedSequences, attend_sequences
 from flashwasm.flash_attention.score_modifiers import checked_diagonals, checked_modifiers
+from flashwasm.integer_checks import sequence_offsets
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
-from flashwasm.validation import checked_out, flag, floats, sequence_offsets
+from flashwasm.validation import checked_out, flag, floats
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
