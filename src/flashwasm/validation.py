@@ -92,6 +92,12 @@ def floats(x: ArrayLike, name: str, ndim: int | None = None, at_least: int = 0) 
     return array
 
 
+def narrowed(array: Array) -> Array:
+    """Return an array of floats as float32; numbers that are too large become infinite."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return array.astype(_FLOAT32, copy=False)
+
+
 def shaped(x: ArrayLike, name: str, shape: tuple[int, ...], meaning: str) -> Array:
     """Return ``x`` as an array of floats that has exactly the given shape."""
     array = floats(x, name)

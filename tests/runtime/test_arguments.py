@@ -117,6 +117,12 @@ def test_infinities_and_overflow_give_no_warning():
         fw.attention(x, x, x, sinks=x[0, :1], alibi_slopes=x[0, :1])
         out, lse = fw.merge_attention([x, x], [x[:, 0], -x[:, 0]])
         assert out.dtype == lse.dtype == np.float32
+        for dtype in ("float32", "int8"):
+            cache = fw.KVCache(1, 4, 3, dtype=dtype)
+            cache.append(x[None], x[None])
+            assert not np.isfinite(cache.numpy()).any()
+        with pytest.raises(fw.ShapeError, match="b: expected finite numbers"):
+            fw.Int8Matrix(x)
 
 
 def test_errors_can_be_sent_to_another_process():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.adapt.argument_checks import bounded, narrowed
+from flashwasm.adapt.argument_checks import bounded
 from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.kernel_table import INDEX_MAX_DIM
 from flashwasm.keyword_hints import made_by
@@ -19,7 +19,7 @@ from flashwasm.storage.file_paths import checked_path
 from flashwasm.storage.file_reading import read_container
 from flashwasm.storage.file_writing import write_container
 from flashwasm.summaries import summary
-from flashwasm.validation import floats, shaped
+from flashwasm.validation import floats, narrowed, shaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

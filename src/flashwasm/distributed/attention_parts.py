@@ -18,7 +18,7 @@ from flashwasm.flash_attention.options import AttentionOptions, completed
 from flashwasm.flash_attention.score_modifiers import checked_diagonals, is_causal
 from flashwasm.integer_checks import key_lengths
 from flashwasm.summaries import number_of
-from flashwasm.validation import as_array, flag, floats, positive_int
+from flashwasm.validation import as_array, flag, floats, narrowed, positive_int
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -119,7 +119,7 @@ def attention(
     if cutter.sinks is not None:
         # The sinks must be counted only once, so they are merged like one more set of keys whose
         # values are zeros.
-        own = np.broadcast_to(cutter.sinks[:, None], lse.shape).astype(np.float32)
+        own = np.broadcast_to(narrowed(cutter.sinks)[:, None], lse.shape)
         out, lse = merge_attention([out, np.zeros_like(out)], [lse, own])
     return (out, lse) if return_lse else out
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.errors import ShapeError
-from flashwasm.validation import floats
+from flashwasm.validation import floats, narrowed
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -41,7 +41,7 @@ def checked_rows(x: ArrayLike, name: str, sizes: tuple[int, int, int], dtype: st
         raise ShapeError(message)
     if dtype == "float16":
         _check_range(array, name)
-    return array.astype(np.float32, copy=False)
+    return narrowed(array)
 
 
 def check_queries(q: Array, batch: int, heads: int, dim: int) -> None:

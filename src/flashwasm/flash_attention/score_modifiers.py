@@ -13,7 +13,7 @@ from flashwasm.array_room import check_room
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.integer_checks import integers
 from flashwasm.kernel_table import ATTENTION_OPEN
-from flashwasm.validation import finite_float, floats, kernel_float, shown
+from flashwasm.validation import finite_float, floats, kernel_float, narrowed, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -219,5 +219,4 @@ def _number_of_each_head(x: ArrayLike | None, name: str, heads: int) -> Array | 
     if array.shape != (heads,):
         message = f"{name}: expected shape ({heads},), one for each query head, got {array.shape}"
         raise ShapeError(message)
-    with np.errstate(over="ignore", under="ignore"):
-        return array.astype(np.float32)
+    return narrowed(array)
