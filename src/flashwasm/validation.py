@@ -94,8 +94,10 @@ def floats(x: ArrayLike, name: str, ndim: int | None = None, at_least: int = 0) 
 
 def narrowed(array: Array) -> Array:
     """Return an array of floats as float32; numbers that are too large become infinite."""
+    if array.dtype == _FLOAT32:
+        return array
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        return array.astype(_FLOAT32, copy=False)
+        return array.astype(_FLOAT32)
 
 
 def shaped(x: ArrayLike, name: str, shape: tuple[int, ...], meaning: str) -> Array:

@@ -72,10 +72,10 @@ class SentenceEncoder(NotCopied):
     def __init__(self, folder: Path, runtime: Runtime, precision: Precision = "float32") -> None:
         self.precision = choice(precision, "precision", get_args(Precision))
         tokenizers = optional_module("tokenizers")
+        self.folder = folder = Path(folder)
         config = BertConfig.read(folder / CONFIG)
         self.name = folder.name
         self.dim = config.hidden_size
-        self.folder = folder
         self.variant = runtime.variant
         self._runtime = runtime
         self._max_positions = config.max_position_embeddings
