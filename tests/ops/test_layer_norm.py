@@ -104,16 +104,17 @@ def assert_nans_are_canonical(actual):
     assert set(actual.view(np.uint32)[np.isnan(actual)].tolist()) <= {0x7FC00000}
 
 
+@pytest.mark.parametrize("name", ["layer_norm", "rms_norm"])
 @pytest.mark.parametrize("magnitude", [1e30, 1e20, 1e-30])
-def test_numbers_whose_squares_are_beyond_float32_must_be_scaled_first(runtime, magnitude):
+def test_numbers_whose_squares_are_beyond_float32_must_be_scaled_first(runtime, name, magnitude):
     """Without scaling the result is zeros, or not finite, as the docstring says."""
+    norm, exact, bound = (getattr(module, name) for module in (fw, reference, bounds))
     x = (normal(3, 50) * magnitude).astype(np.float32)
-    found = fw.layer_norm(x, eps=0.0, runtime=runtime)
+    found = norm(x, eps=0.0, runtime=runtime)
     assert not found.any() if magnitude > 1 else not np.isfinite(found).any()
     scaled = np.ldexp(x, -int(np.log2(magnitude)))
-    expected = reference.layer_norm(x, eps=0.0)
-    bound = bounds.layer_norm(scaled, eps=0.0)
-    bounds.assert_close(check(scaled, eps=0.0, runtime=runtime), expected, bound)
+    found = norm(scaled, eps=0.0, runtime=runtime)
+    bounds.assert_close(found, exact(x, eps=0.0), bound(scaled, eps=0.0))
 
 
 def test_layouts(runtime):
