@@ -162,8 +162,9 @@ def _checked(
     """Check the operands and the offsets of their sequences."""
     queries, keys = floats(q, "q", ndim=3), floats(k, "k", ndim=3)
     values = floats(v, "v", ndim=3)
-    # The check expects the head axis first, so its messages show the shapes in that order.
-    check_matrices(q=queries.swapaxes(0, 1), k=keys.swapaxes(0, 1), v=values.swapaxes(0, 1))
+    by_heads = [x.swapaxes(0, 1) for x in (queries, keys, values)]
+    given = queries.shape, keys.shape, values.shape
+    check_matrices(by_heads, given, "(length, heads, dim)")
     starts_q = _whole_offsets(cu_seqlens_q, "cu_seqlens_q", len(queries))
     keys_too = cu_seqlens_q if cu_seqlens_k is None else cu_seqlens_k
     starts_k = _whole_offsets(keys_too, "cu_seqlens_k", len(keys))
