@@ -18,13 +18,14 @@ from flashwasm.cli.options import (
 from flashwasm.cli.output import no_tests, note, note_missing, note_skipped, nothing_found
 from flashwasm.cli.tests_for.change_options import ChangeSource, change_options
 from flashwasm.cli.tests_for.choice import Choice
-from flashwasm.cli.tests_for.coverage_lookup import CoverageLookup, coverage_options
+from flashwasm.cli.tests_for.coverage_options import coverage_options
 from flashwasm.cli.tests_for.github import annotate, annotate_nothing, write_status
 from flashwasm.cli.tests_for.pytest_arguments import CommandOfPytest, pytest_arguments
 from flashwasm.cli.tests_for.pytest_run import PytestRun
 from flashwasm.cli.tests_for.reports import print_ids, print_json, print_tests, write_html
 from flashwasm.errors import CapabilityError, ShapeError
 from flashwasm.qe.changes.case_counts import case_counts
+from flashwasm.qe.changes.coverage_choice import CoverageChoice
 from flashwasm.qe.changes.evidence import change_text
 from flashwasm.qe.changes.git_changes import GitRepository
 from flashwasm.qe.changes.run_budget import parse_budget, within_budget
@@ -95,7 +96,7 @@ _RUNNING_NONE = ("ids", "json")
 def tests_for(
     path: Path,
     change: ChangeSource,
-    lookup: CoverageLookup,
+    lookup: CoverageChoice,
     budget: str | None,
     times: Path | None,
     output_format: str | None,
@@ -143,7 +144,7 @@ def tests_for(
         if form == "github":
             annotate_nothing(reason)
         nothing_found(reason)
-    database = lookup.load(root, change, changes)
+    database = lookup.load(root, changes, change.before(root), note, progress=True)
     coverage = None if database is None else database[1]
     seconds, ran = ({}, {}) if times is None else read_times_and_cases(times)
     index = SuiteIndex.build(path, **embedding)
