@@ -99,12 +99,12 @@ class _Lines:
         if now - self._last < _BETWEEN_LINES:
             return
         self._last = now
-        self._print(f"{done} of {total}{_remaining(now - self._begun, done, total)}")
+        self._print(f"{done:,} of {total:,}{_remaining(now - self._begun, done, total)}")
 
     def close(self) -> None:
         """Print that the work is done, if any progress was printed."""
         if self._last > self._begun:
-            self._print(f"{self._total} done in {_seconds(monotonic() - self._begun)}")
+            self._print(f"{self._total:,} done in {_seconds(monotonic() - self._begun)}")
 
     def _print(self, text: str) -> None:
         """Print a line immediately."""
@@ -137,7 +137,7 @@ class _NotebookBar:
         self._last = now
         full = _BAR_WIDTH * done // max(total, 1)
         bar = "#" * full + "." * (_BAR_WIDTH - full)
-        text = f"{self._description} [{bar}] {done}/{total}"
+        text = f"{self._description} [{bar}] {done:,}/{total:,}"
         self._draw(text + _remaining(now - self._begun, done, total))
 
     def close(self) -> None:

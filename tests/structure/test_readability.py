@@ -125,8 +125,8 @@ def test_public_parameters_are_documented():
     """The parameters of a public function are those under "Parameters".
 
     A method of one parameter, or whose only sentence names all of them, needs no such part. Records
-    that the package makes for its callers list "Attributes" instead. Named tuples always do, because
-    the program that builds the documentation site finds no constructor in them.
+    that the package makes for its callers list "Attributes" instead. Named tuples always do: the
+    program that builds the documentation site finds no constructor in them.
     """
     found = []
     for name, function in public_callables():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,7 +26,6 @@ from flashwasm.cli.tests_for.pytest_run import PytestRun
 from flashwasm.cli.tests_for.reports import print_ids, print_json, print_tests, write_html
 from flashwasm.errors import CapabilityError, ShapeError
 from flashwasm.qe.changes.case_counts import case_counts
-from flashwasm.qe.changes.coverage_choice import CoverageChoice
 from flashwasm.qe.changes.evidence import change_text
 from flashwasm.qe.changes.git_changes import GitRepository
 from flashwasm.qe.changes.run_budget import parse_budget, within_budget
@@ -34,6 +34,9 @@ from flashwasm.qe.defects.durations import read_times_and_cases
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 from flashwasm.qe.suites.pytest_rootdir import pytest_rootdir
 from flashwasm.qe.suites.pytest_settings import read_settings
+
+if TYPE_CHECKING:
+    from flashwasm.qe.changes.coverage_choice import CoverageChoice
 
 __all__ = ["tests_for"]
 

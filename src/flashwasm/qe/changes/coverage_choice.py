@@ -1,4 +1,4 @@
-"""The coverage database that selects tests for a change: the named one, or coverage.py's default."""
+"""The coverage database for a change: the one that the user names, or coverage.py's default."""
 
 from __future__ import annotations
 
