@@ -166,6 +166,25 @@ def test_the_relevant_tests_run_first(run):
     assert len(order(output)) == 4
 
 
+def test_a_selection_of_all_tests_is_said(folder, run):
+    output = run(*CHANGE, "--fw-select", "9")[1]
+    assert section(output) == ["0 of 4 tests are left out"]
+    (folder / "x.diff").write_text(DIFF.replace("shop.py", "shop.ini"))
+    assert section(run(*CHANGE, "--fw-select", "safe")[1]) == [
+        "any test may depend on shop.ini, so the change may reach every test",
+        "0 of 4 tests are left out",
+    ]
+
+
+def test_the_progress_of_ordering_is_shown(pytester, monkeypatch):
+    monkeypatch.delenv("FLASHWASM_PROGRESS")
+    monkeypatch.setattr("flashwasm.progress_bar._BETWEEN_LINES", -1.0)
+    done = pytester.runpytest_inprocess(*PLUGIN, *CHANGE)
+    assert "reading the suite: 1 of 1" in done.stderr.str()
+    done = pytester.runpytest_inprocess(*PLUGIN)
+    assert "reading the suite" not in done.stderr.str()
+
+
 def test_tests_that_are_left_out_are_named(run):
     status, output = run(*CHANGE, "--fw-select", "2")
     assert (status, order(output)) == (1, ["test_total_price"] * 2)
@@ -285,25 +304,13 @@ def test_a_fault_of_every_worker_of_xdist_is_one_line():
         (["--fw-select", "3"], "--fw-select needs --fw-diff"),
         (["--fw-coverage", "x.db"], "--fw-coverage needs --fw-diff"),
         (["--fw-no-coverage"], "--fw-no-coverage needs --fw-diff"),
-        (
-            [*CHANGE, "--fw-coverage", "x.db"],
-            "--fw-coverage and --fw-no-coverage exclude each other; give one of them",
-        ),
+        ([*CHANGE, "--fw-coverage", "x"], "--fw-coverage and --fw-no-coverage exclude each other"),
         (["--fw-diff", "x.diff", "--fw-select", "soon"], "--fw-select: budget 'soon': expected"),
         (["--fw-diff", "no-such"], "ERROR: --fw-diff: 'no-such' is not a file, and 'no-such' "),
         (["--fw-diff="], "ERROR: --fw-diff: '' is not a file, and '' is not a revision"),
         (["--fw-diff=--output=x"], "ERROR: --fw-diff: '--output=x' is not a file, and '--output"),
     ],
-    ids=[
-        "no diff",
-        "no diff for coverage",
-        "no diff for no coverage",
-        "two options for coverage",
-        "no number",
-        "no revision",
-        "nothing",
-        "option of git",
-    ],
+    ids=["no diff", "coverage", "no coverage", "both", "number", "revision", "nothing", "option"],
 )
 def test_bad_usage_is_said_at_once(pytester, repository, arguments, line):
     done = pytester.runpytest_inprocess(*PLUGIN, *arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,11 @@ class ChangeOrder:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Order the tests by relevance, and deselect those that do not fit into the budget."""
-        self._summary.guarded("order the tests", lambda: self._order(items))
+        capture = self._config.pluginmanager.getplugin("capturemanager")
+        # The workers of pytest-xdist order the same tests at the same time, and show nothing.
+        shown = not hasattr(self._config, "workerinput")
+        with capture.global_and_fixture_disabled() if capture and shown else nullcontext():
+            self._summary.guarded("order the tests", lambda: self._order(items, progress=shown))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Sum up the duration of each test, for later selections by time."""
@@ -76,7 +81,7 @@ class ChangeOrder:
         if self._seconds and not hasattr(self._config, "workeroutput"):
             self._summary.guarded("store the durations of the tests", self._keep_times)
 
-    def _order(self, items: list[pytest.Item]) -> None:
+    def _order(self, items: list[pytest.Item], *, progress: bool) -> None:
         """Order the session's tests in place by their relevance to the change."""
         from flashwasm.qe.changes.safe_selection import WITHOUT_EVIDENCE, safe_selection
         from flashwasm.qe.similarity.suite_index import SuiteIndex
@@ -86,15 +91,22 @@ class ChangeOrder:
             self._summary.lines.append("the diff changes nothing: the order is pytest's")
             return
         found = self._lookup.load(
-            self._config.rootpath, changes, self._change.before, self._summary.lines.append
+            self._config.rootpath,
+            changes,
+            self._change.before,
+            self._summary.lines.append,
+            progress=progress,
         )
         folder = Path(os.path.commonpath([str(item.path.parent) for item in items]))
         # The scorer by embeddings is left out, since embedding a suite may take minutes.
-        index = SuiteIndex.build(folder, scorers=["characters"])
-        selection = safe_selection(index, changes, None if found is None else found[1])
+        index = SuiteIndex.build(folder, scorers=["characters"], progress=progress)
+        coverage = None if found is None else found[1]
+        selection = safe_selection(index, changes, coverage, progress=progress)
         self._summary.lines += [
             f"{path}: only comments or layout change" for path in selection.layout[:_SHOWN]
         ]
+        if (text := selection.reach_of_everything) is not None:
+            self._summary.lines.append(text)
         sure, rest = (_places(tests, index.root) for tests in (selection.sure, selection.rest))
         # A change may also reach items that are not test functions, such as doctests. They come
         # after the tests that it is known to reach.
@@ -114,6 +126,8 @@ class ChangeOrder:
             self._config.hook.pytest_deselected(items=left_out)
             missed = sum(id(item) not in chosen for item in reached)
             self._note_left_out(left_out, len(order), missed)
+        elif self._budget is not None:
+            self._summary.lines.append(f"0 of {counted(len(order), 'tests')} are left out")
 
     def _note_left_out(self, left_out: list[pytest.Item], total: int, missed: int) -> None:
         """Add a line with the number of tests left out, and name those that may be reached.

@@ -132,8 +132,7 @@ class Choice:
         """Return notes on the tests left out, and the reasons."""
         selection = self.selection
         notes = []
-        if (everything := selection.everything) is not None:
-            text = f"any test may depend on {everything}, so the change may reach every test"
+        if (text := selection.reach_of_everything) is not None:
             notes.append(Note(text))
         if paths := selection.layout:
             notes.append(Note(f"{_some(paths)}: only comments or layout change"))
