@@ -170,7 +170,7 @@ class PerformanceTarget(NamedTuple):
 class SonaConfig(NamedTuple):
     """Settings of adaptation.
 
-    Parameters
+    Attributes
     ----------
     enabled : bool
         True to allow calls of `adapt_pattern`.
