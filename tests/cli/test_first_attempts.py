@@ -1,4 +1,4 @@
-"""What a new user types first: arguments in another order, a mistyped name, a missing part."""
+"""First attempts of a new user: arguments in another order, a mistyped name, a missing part."""
 
 import json
 
