@@ -22,7 +22,7 @@ def measure(
     outputs: Outputs,
     log: LogChoice,
     threads: int,
-    plot_file: str | None,
+    plot_file: Path | None,
     *,
     operations: tuple[str, ...] = (),
     searched: tuple[int | None, Path | None] = (None, None),
@@ -41,7 +41,7 @@ def measure(
         The log to which each result is written at once.
     threads : int
         Threads for each library that can have threads.
-    plot_file : str or None
+    plot_file : pathlib.Path or None
         File to draw to, if any.
     operations : tuple of str, default ()
         Operations to measure; all if it is empty.
@@ -84,6 +84,6 @@ def measure(
     if plot_file is not None:
         from bench.plots import picture  # noqa: PLC0415 - it loads matplotlib.
 
-        write_atomically(Path(plot_file), [picture(found, plot_file)])
+        write_atomically(plot_file, [picture(found, plot_file.name)])
     outputs.show(found.tables(), found.notes())
     outputs.end(missed=found.missed)

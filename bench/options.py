@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from flashwasm.cli.output_file import OutputFile
+
 __all__ = [
     "DEFAULT_VECTORS",
     "LOGS",
@@ -29,7 +31,11 @@ QUICK_VECTORS = 600
 F = TypeVar("F", bound=Callable[..., Any])
 
 plot_option = click.option(
-    "--plot", "plot_file", metavar="FILE", help="Draw the results (.png, .svg, .pdf)."
+    "--plot",
+    "plot_file",
+    metavar="FILE",
+    type=OutputFile(),
+    help="Draw the results (.png, .svg, .pdf).",
 )
 quick_option = click.option(
     "--quick", is_flag=True, help="Measure small cases for a short time, as a test of the run."
@@ -146,13 +152,13 @@ def precision_options(command: F) -> F:
     )(command)
 
 
-def refuse_plot(name: str | None) -> None:
+def refuse_plot(file: Path | None) -> None:
     """Raise an error if a plot cannot be drawn, before minutes of measuring.
 
     Parameters
     ----------
-    name : str or None
-        File name that ``--plot`` gave.
+    file : pathlib.Path or None
+        File that ``--plot`` gave.
 
     Raises
     ------
@@ -161,11 +167,11 @@ def refuse_plot(name: str | None) -> None:
     CapabilityError
         If matplotlib is not installed.
     """
-    if name is None:
+    if file is None:
         return
     from bench.plots import FORMATS, figures_module  # noqa: PLC0415 - it loads matplotlib.
 
-    if Path(name).suffix not in FORMATS:
-        message = f"{name!r} does not end in {', '.join(FORMATS)}"
+    if file.suffix not in FORMATS:
+        message = f"{str(file)!r} does not end in {', '.join(FORMATS)}"
         raise click.BadParameter(message, param_hint="--plot")
     figures_module()

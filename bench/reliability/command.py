@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flashwasm.cli.bench_options import output_options
+from flashwasm.cli.output_file import OutputFile
 
 if TYPE_CHECKING:
     from flashwasm.cli.bench_options import Outputs
@@ -35,7 +36,7 @@ __all__ = ["reliability"]
 @click.option(
     "--log",
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(),
     help="Append a line of JSON for each process.",
 )
 @output_options()

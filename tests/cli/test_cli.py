@@ -510,6 +510,7 @@ def test_file_names_that_are_not_unicode_are_shown(model, folders):
         ("duplicates . 2>&-", 1, "identical"),
         ("duplicates . >&-", 1, ""),
         ("models list 2>&- >&- <&-", 1, ""),
+        ("bench --op vecadd 2>&-", 0, "vecadd"),
     ],
 )
 def test_closed_streams(folders, command, status, stdout):

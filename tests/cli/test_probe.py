@@ -67,7 +67,10 @@ def test_probe_says_what_is_missing(monkeypatch):
 
 
 def test_probe_shows_the_timings_that_hybrid_chooses_by():
-    timings = json.loads(probe("--json", "--measure"))["timings"]
+    document = json.loads(probe("--json", "--measure"))
+    timings = document["timings"]
+    (hybrid,) = (b for b in document["backends"] if b["name"] == "hybrid")
+    assert f"the timings of {len(timings)} kinds of calls" in hybrid["description"]
     operations = {kind.split()[0] for kind in timings}
     assert operations == {"attention", "matmul", "softmax", "layer_norm", "cosine_top_k"}
     assert all(times.keys() >= {"wasm-simd", "native"} for times in timings.values())

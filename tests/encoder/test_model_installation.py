@@ -108,6 +108,16 @@ def test_install_list_locate_remove(folders, files):
     assert not folder.exists()
 
 
+@pytest.mark.usefixtures("files")
+def test_a_folder_that_cannot_be_written_is_refused_before_the_download(folders):
+    (folders / "data").write_text("a file")
+    lines = []
+    with pytest.raises(NotADirectoryError, match=r"data/models/made-up"):
+        install("made-up", report=lines.append)
+    assert lines == []
+    assert not (folders / "cache").exists()
+
+
 def damaged(content, compression, at=60):
     """Return an archive whose first file cannot be unpacked."""
     buffer = io.BytesIO()

@@ -37,6 +37,12 @@ def test_other_files_are_refused(tmp_path, content):
         read_npy(tmp_path / "x.npy")
 
 
+def test_no_advice_to_load_a_file_of_another_kind(tmp_path):
+    (tmp_path / "x.npy").write_text("# Notes")
+    with pytest.raises(fw.CorruptFileError, match="first bytes are those of another kind"):
+        read_npy(tmp_path / "x.npy")
+
+
 def test_an_archive_of_arrays_is_refused(tmp_path):
     np.savez(tmp_path / "x.npz", a=np.ones(1))
     with pytest.raises(fw.CorruptFileError, match="it contains several arrays"):

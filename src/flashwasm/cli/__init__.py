@@ -69,6 +69,7 @@ _REMEDIES = {
     errno.ENOENT: "correct the path",
     errno.ENOTDIR: "correct the path",
     errno.EISDIR: "give a file",
+    errno.EEXIST: "move this file away, or give another path",
     errno.EACCES: "give a path that you may use, or change its permissions",
     errno.EPERM: "give a path that you may use, or change its permissions",
     errno.EROFS: "give a path on a writable file system",
@@ -110,6 +111,12 @@ class ErrorsInOneLine(click.Group):
         except click.NoSuchOption as error:
             if error.option_name == "--format" and _prints_json(error.ctx):
                 message = "No such option '--format'. Did you mean '--json'?"
+                raise click.UsageError(message, error.ctx) from error
+            raise
+        except click.UsageError as error:
+            group = None if error.ctx is None else error.ctx.command
+            if _is_unknown_command(error) and isinstance(group, click.Group) and group.commands:
+                message = f"{error.message} Expected {', '.join(group.commands)}."
                 raise click.UsageError(message, error.ctx) from error
             raise
         except (FlashWasmError, OSError) as error:
@@ -165,6 +172,11 @@ class LazyGroup(ErrorsInOneLine):
             CompletionItem(name, help=line) for name, line in items if name.startswith(incomplete)
         ]
         return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+def _is_unknown_command(error: click.UsageError) -> bool:
+    """Return True if a group does not contain the command, and click suggests no other."""
+    return error.message.startswith("No such command") and "Did you mean" not in error.message
 
 
 def _prints_json(ctx: click.Context | None) -> bool:

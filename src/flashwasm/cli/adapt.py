@@ -95,7 +95,7 @@ def train(
     else:
         if done.unknown:
             pairs = f"{done.unknown} of {counted(done.judged, 'judged pairs')}"
-            note(f"{pairs} named a test that no longer exists")
+            note(f"{pairs} named a test that is not in {path}")
         for line in _report(verdict) if report else ():
             echo_wrapped(line)
         said = "nothing changes" if activated is None else f"version {activated} is active"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
+from flashwasm.cli.output_file import STDOUT, OutputFile
 from flashwasm.optional_packages import check_modules
 from flashwasm.storage.atomic_files import write_atomically
 from flashwasm.summaries import counted
@@ -34,13 +35,29 @@ __all__ = [
 _BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
 _JSON = click.option(
-    "--json", "json_file", metavar="FILE", help="Write JSON to FILE, or - for stdout."
+    "--json",
+    "json_file",
+    metavar="[FILE]",
+    is_flag=False,
+    flag_value=STDOUT,
+    type=OutputFile(stdout=True),
+    help="Write JSON to FILE, or to stdout if FILE is - or missing.",
 )
 _MARKDOWN = click.option(
-    "--markdown", "markdown_file", metavar="FILE", help="Write Markdown to FILE, or - for stdout."
+    "--markdown",
+    "markdown_file",
+    metavar="[FILE]",
+    is_flag=False,
+    flag_value=STDOUT,
+    type=OutputFile(stdout=True),
+    help="Write Markdown to FILE, or to stdout if FILE is - or missing.",
 )
 _HTML = click.option(
-    "--html", "html_file", metavar="FILE", help="Write an HTML page with charts and tables to FILE."
+    "--html",
+    "html_file",
+    metavar="FILE",
+    type=OutputFile(),
+    help="Write an HTML page with charts and tables to FILE.",
 )
 _FAIL = click.option(
     "--fail-on-miss", is_flag=True, help="Exit with status 1 if a target is missed."
@@ -52,9 +69,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Outputs(NamedTuple):
     """Names of the files that a report is written to; "-" means stdout."""
 
-    json_file: str | None = None
-    markdown_file: str | None = None
-    html_file: str | None = None
+    json_file: Path | None = None
+    markdown_file: Path | None = None
+    html_file: Path | None = None
     fail_on_miss: bool = False
 
     def write(self, document: Mapping[str, Any], markdown: str) -> None:
@@ -68,7 +85,7 @@ class Outputs(NamedTuple):
 
     def show(self, tables: Iterable[Any], notes: Iterable[str] = ()) -> None:
         """Print tables and lines, unless stdout receives a report."""
-        if "-" in {self.json_file, self.markdown_file}:
+        if Path(STDOUT) in {self.json_file, self.markdown_file}:
             return
         from flashwasm.cli.output import echo_wrapped, show_table  # noqa: PLC0415 - they load rich.
 
@@ -134,7 +151,7 @@ def log_options(
             "--log",
             "log_file",
             metavar="FILE",
-            type=click.Path(dir_okay=False, path_type=Path),
+            type=OutputFile(),
             default=default,
             show_default=default is not None,
             help="Write each result to FILE, as JSON lines, as soon as it is measured.",
@@ -170,8 +187,10 @@ def output_options(
             if given.get("html_file") is not None:
                 # A missing package must be reported now, not after minutes of measuring.
                 check_modules("jinja2")
-            chosen = {name: given.pop(name) for name in Outputs._fields if name in given}
-            command(**given, outputs=Outputs(**chosen))
+            chosen = Outputs(**{name: given.pop(name) for name in Outputs._fields if name in given})
+            if chosen.json_file == chosen.markdown_file == Path(STDOUT):
+                raise click.UsageError("--json and --markdown cannot both be stdout; name a FILE")
+            command(**given, outputs=chosen)
 
         added: Callable[..., None] = gathered
         # The help lists first the option that is added last.
@@ -250,11 +269,9 @@ def limit_numpy(threads: int) -> str:
     return str(threads)
 
 
-def _write(name: str | None, text: str) -> None:
+def _write(file: Path | None, text: str) -> None:
     """Write a report to a file or to stdout."""
-    if name is None:
-        return
-    if name == "-":
+    if file == Path(STDOUT):
         click.echo(text, nl=False)
-        return
-    write_atomically(Path(name), [text.encode()])
+    elif file is not None:
+        write_atomically(file, [text.encode()])

@@ -158,7 +158,8 @@ def shown(count: int) -> Iterator[Callable[[str], None]]:
         Function to call with the name of each step before the step.
     """
     begun = 0
-    lines = not (sys.stderr.isatty() or os.environ.get("FLASHWASM_PROGRESS", "").lower() == "off")
+    lines = sys.stderr is not None and not sys.stderr.isatty()
+    lines = lines and os.environ.get("FLASHWASM_PROGRESS", "").lower() != "off"
     with progress_report("measuring", show=not lines) as report:
 
         def begin(name: str) -> None:

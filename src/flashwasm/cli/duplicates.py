@@ -15,7 +15,6 @@ from flashwasm.cli.exit_status import FailOn, findings_options
 from flashwasm.cli.github import Annotation, repository_root
 from flashwasm.cli.options import (
     EXISTING_PATH,
-    FILE,
     coverage_option,
     explain_option,
     format_options,
@@ -32,6 +31,7 @@ from flashwasm.cli.output import (
     shared_json,
     skipped_json,
 )
+from flashwasm.cli.output_file import OutputFile
 from flashwasm.cli.path_or_index import Source, changed_json, path_or_index
 from flashwasm.errors import ShapeError
 from flashwasm.progress_bar import progress_report
@@ -78,7 +78,10 @@ _TIERS = {1: "identical", 2: "identical but for literals", 3: "same coverage, si
     help="Leave out the groups in this baseline file, which --write-baseline wrote.",
 )
 @click.option(
-    "--write-baseline", metavar="F", type=FILE, help="Write all groups to this file, and exit."
+    "--write-baseline",
+    metavar="F",
+    type=OutputFile(),
+    help="Write all groups to this file, and exit.",
 )
 @click.option(
     "--exclude",
@@ -87,7 +90,10 @@ _TIERS = {1: "identical", 2: "identical but for literals", 3: "same coverage, si
     help="Leave out files and folders whose path or name matches this pattern. May be repeated.",
 )
 @click.option(
-    "--sarif", metavar="F", type=FILE, help="Also write the findings to this SARIF 2.1.0 file."
+    "--sarif",
+    metavar="F",
+    type=OutputFile(),
+    help="Also write the findings to this SARIF 2.1.0 file.",
 )
 @click.option(
     "--patch",

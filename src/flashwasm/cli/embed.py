@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,9 @@ from flashwasm.cli.embedding_options import (
     workers_options,
 )
 from flashwasm.cli.input import exists, read_stdin
-from flashwasm.cli.options import FILE, json_option
+from flashwasm.cli.options import json_option
 from flashwasm.cli.output import echo_json, note, nothing_found
+from flashwasm.cli.output_file import OutputFile
 from flashwasm.distributed.embedding import WorkersEncoder
 from flashwasm.encoder import SentenceEncoder
 from flashwasm.encoder.sentence_encoder import DEFAULT_MAX_LENGTH
@@ -35,6 +37,10 @@ __all__ = ["embed"]
 
 # A model reads only a few hundred tokens of a text, so a larger file is probably a mistake.
 _MOST_BYTES = 64 << 20
+# A word that ends like the name of a file of text is probably the path of one.
+_LIKE_A_PATH = re.compile(
+    r"\S+\.(py|md|rst|txt|json|toml|ya?ml|csv|cfg|ini|html?|xml)", re.IGNORECASE
+)
 
 
 @click.command()
@@ -44,7 +50,7 @@ _MOST_BYTES = 64 << 20
     "--output",
     "-o",
     metavar="F",
-    type=FILE,
+    type=OutputFile(),
     help="Write to this .npy file, or with --tokens to this .npz file, instead of stdout.",
 )
 @click.option(
@@ -142,6 +148,8 @@ def _read(argument: str) -> list[tuple[str, str]]:
                 f"{argument} has {size} bytes; expected a text of at most {_MOST_BYTES}"
             )
         return [(argument, _decode(path.read_bytes(), argument))]
+    if _LIKE_A_PATH.fullmatch(argument):
+        note(f"note: there is no file {argument}, so this name itself is the text")
     return [(argument, argument)]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from flashwasm.cli.options import EXISTING_PATH, json_option
-from flashwasm.cli.output import echo_json, note
+from flashwasm.cli.output import echo_json, no_tests, note
 from flashwasm.errors import ShapeError
 from flashwasm.qe.adaptation.feedback_log import FeedbackLog, Judgement
 from flashwasm.qe.suites.collection import collect
@@ -63,6 +63,8 @@ def feedback(
       flashwasm feedback accept test_cart.py::test_add test_cart.py::test_remove
     """
     suite = collect(path)
+    if not suite.tests:
+        raise ShapeError(no_tests(path))
     names = NodeIdLookup(suite.tests, suite.root)
     found = [names.find(name) for name in (query, test)]
     for name, position in zip((query, test), found, strict=True):

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from flashwasm.cli.output_file import OutputFile
 from flashwasm.optional_packages import optional_module
 
 __all__ = [
@@ -27,7 +28,7 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Types of parameters: a file to read or write, and a file or folder that must exist.
+# Types of parameters: a file to read, and a file or folder that must exist.
 FILE = click.Path(dir_okay=False, path_type=Path)
 EXISTING_PATH = click.Path(exists=True, path_type=Path)
 
@@ -80,7 +81,7 @@ def format_options(*formats: str) -> Callable[[Callable[..., None]], Callable[..
 html_option = click.option(
     "--html",
     metavar="F",
-    type=FILE,
+    type=OutputFile(),
     callback=_require_jinja2,
     help="Also write the findings to this HTML file.",
 )
@@ -126,5 +127,5 @@ def coverage_option(purpose: str, *, default: str | None = None) -> Callable[[F]
 def output_option(command: F) -> F:
     """Add the required option ``--output``."""
     return click.option(
-        "--output", "-o", required=True, metavar="F", type=FILE, help="File to write."
+        "--output", "-o", required=True, metavar="F", type=OutputFile(), help="File to write."
     )(command)

@@ -33,8 +33,9 @@ def probe(*, measure: bool, as_json: bool) -> None:
       flashwasm probe --measure
     """
     fields = asdict(capabilities(measure=measure))
-    found = backends()
+    # The description of "hybrid" counts the timings, so they come first.
     timings = hybrid_timings() if measure else None
+    found = backends()
     if as_json:
         echo_json({**fields, "backends": [asdict(b) for b in found], "timings": timings})
         return

@@ -10,8 +10,9 @@ import click
 
 from flashwasm.cli.embedding_options import Embedding, embedding_options
 from flashwasm.cli.failure_reports import read_reports
-from flashwasm.cli.options import EXISTING_PATH, FILE, coverage_option
+from flashwasm.cli.options import EXISTING_PATH, coverage_option
 from flashwasm.cli.output import no_tests, note, note_missing, note_skipped
+from flashwasm.cli.output_file import OutputFile, refuse_input
 from flashwasm.errors import CapabilityError, CorruptFileError, ShapeError
 from flashwasm.optional_packages import check_modules
 from flashwasm.progress_bar import progress_report
@@ -42,7 +43,7 @@ _MAKE_BENCHMARK = "make the file with: flashwasm bench --json F"
     "--output",
     "-o",
     metavar="F",
-    type=FILE,
+    type=OutputFile(),
     default="flashwasm-report.html",
     show_default=True,
     help="File to write.",
@@ -90,6 +91,8 @@ def report(
       flashwasm report tests --coverage .coverage --failures run.xml
     """
     check_modules("jinja2")
+    inputs = [path, *failures, *(file for file in (database, benchmark) if file is not None)]
+    refuse_input(output, inputs)
     with progress_report("reading the suite") as advance:
         suite = collect(path, cache=embedding["cache"], progress=advance)
     if not suite.tests:

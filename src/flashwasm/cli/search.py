@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flashwasm.cli.embedding_options import Embedding, embedding_options
+from flashwasm.cli.input import exists
 from flashwasm.cli.options import count_option, explain_option, index_option, json_option
 from flashwasm.cli.output import (
     echo_json,
@@ -55,12 +56,8 @@ def search(
     Example:
       flashwasm search src "parse a date" -k 5
     """
-    *paths, words = inputs
-    if len(paths) > 1:
-        raise click.UsageError(
-            f"expected PATH and WORDS, got {len(inputs)} arguments; put WORDS between quotes"
-        )
-    source = path_or_index(Path(paths[0]) if paths else None, index_file)
+    path, words = _path_and_words(inputs, index_file)
+    source = path_or_index(path, index_file)
     if source.is_index:
         model, runtime = embedding["model"], embedding["runtime"]
         index = FunctionIndex.load(source.path, model=model, runtime=runtime)
@@ -85,6 +82,22 @@ def search(
         _print(matches, explain=explain)
     if not matches:
         nothing_found(f"no functions in {source.path}; expected a folder or a file of Python code")
+
+
+def _path_and_words(inputs: tuple[str, ...], index_file: Path | None) -> tuple[Path | None, str]:
+    """Return PATH, or None if it is missing, and WORDS; refuse any other arguments."""
+    *paths, words = inputs
+    if len(paths) > 1:
+        raise click.UsageError(
+            f"expected PATH and WORDS, got {len(inputs)} arguments; put WORDS between quotes"
+        )
+    path = Path(paths[0]) if paths else None
+    if path is None and index_file is None:
+        missing = "WORDS" if exists(Path(words)) else "PATH"
+        raise click.UsageError(f"{missing} is missing; expected PATH, or --index F, and WORDS")
+    if path is not None and not exists(path) and exists(Path(words)):
+        raise click.UsageError(f"PATH {str(path)!r} does not exist; expected WORDS after PATH")
+    return path, words
 
 
 def _print(matches: list[FunctionMatch], *, explain: bool) -> None:

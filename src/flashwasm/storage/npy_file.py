@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["read_npy"]
 
+# First bytes of a .npy file, and of a zip archive, which NumPy's .npz files are.
+_BEGINNING, _ZIP = b"\x93NUMPY", b"PK"
+
 
 def read_npy(path: Path) -> NDArray[Any]:
     """Return the array in a .npy file, memory-mapped.
@@ -34,6 +37,12 @@ def read_npy(path: Path) -> NDArray[Any]:
     OSError
         If the file cannot be read.
     """
+    with path.open("rb") as file:
+        if not file.read(len(_BEGINNING)).startswith((_BEGINNING, _ZIP)):
+            # NumPy takes such a file for a pickle, and advises to load it.
+            raise CorruptFileError(
+                f"{path} is not a complete .npy file: its first bytes are those of another kind"
+            )
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
     # NumPy evaluates the header as Python, which may raise any of these errors.

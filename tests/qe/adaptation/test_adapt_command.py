@@ -135,6 +135,25 @@ def test_history_status_and_rollback_show_the_versions(project):
     assert invoke("adapt", "nowhere").exit_code == 2
 
 
+def test_without_feedback_or_tests_nothing_is_embedded(project, monkeypatch):
+    monkeypatch.setattr(fw.SentenceEncoder, "encode", None)
+    assert "there is no feedback on the suite" in invoke("adapt", ".").stderr
+    FeedbackLog().add(project, Judgement("test_a.py::test_a", "test_a.py::test_b", accepted=True))
+    (project / "empty").mkdir()
+    for line in (["adapt", "empty"], ["feedback", "accept", "a", "b", "--suite", "empty"]):
+        result = invoke(*line)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "no tests in empty" in result.stderr
+
+
+def test_feedback_outside_the_path_is_counted(project):
+    log = FeedbackLog()
+    log.add(project, Judgement("test_no.py::test_a", "test_no.py::test_b", accepted=True))
+    result = invoke("adapt", "test_1.py")
+    assert result.exit_code == 0
+    assert "1 of 1 judged pair named a test that is not in test_1.py" in result.stderr
+
+
 def test_adapt_reports_its_verdict(project, monkeypatch):
     """Train a few steps only: the command must report its verdict, whatever that is."""
     monkeypatch.setattr("flashwasm.qe.adaptation.adapter_training._STEPS", 100)

@@ -24,6 +24,7 @@ from flashwasm.cli.output import (
     nothing_found,
     progress_bar,
 )
+from flashwasm.cli.output_file import refuse_input
 from flashwasm.errors import ShapeError
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.defects.failure_clusters import cluster_failures
@@ -69,6 +70,7 @@ def suite(
     Example:
       flashwasm index build suite tests -o tests.suite
     """
+    refuse_input(output, [path] if database is None else [path, database])
     coverage = None if database is None else CoverageIndex.load(database, progress=True)
     made = SuiteIndex.build(path, coverage=coverage, **embedding)
     note_missing(made.missing)
@@ -90,6 +92,7 @@ def functions(path: Path, output: Path, embedding: Embedding, *, as_json: bool) 
     Example:
       flashwasm index build functions src -o src.functions
     """
+    refuse_input(output, [path])
     made = FunctionIndex.build(path, **embedding)
     note_missing(made.missing)
     note_skipped(made.skipped)
@@ -111,6 +114,7 @@ def coverage(path: Path, output: Path, *, as_json: bool) -> None:
     Example:
       flashwasm index build coverage .coverage -o tests.coverage
     """
+    refuse_input(output, [path])
     made = CoverageIndex.load(path, progress=True)
     made.save(output)
     report_written(output, "tests", len(made.tests), as_json=as_json)
@@ -130,6 +134,7 @@ def failures(files: tuple[Path, ...], output: Path, *, as_json: bool) -> None:
     Example:
       flashwasm index build failures run.xml -o known.db
     """
+    refuse_input(output, files)
     found = read_reports(files).failures
     _refuse_empty(len(found), f"no failure in {', '.join(map(str, files))}")
     library = FailureLibrary(output, create=True)
@@ -170,15 +175,19 @@ def vectors(
     Example:
       flashwasm index build vectors vectors.npy -o vectors.index --graph
     """
+    refuse_input(output, [path])
     rows = _rows(path)
     _refuse_empty(len(rows), f"no vectors in {path}")
     kind = HNSWIndex if graph else FlatIndex
-    made = kind(rows.shape[1], metric=metric, runtime=runtime_for(threads))
-    with progress_bar("indexing", total=len(rows)) as advance:
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            part = rows[start : start + _ROWS_AT_ONCE]
-            made.add(part)
-            advance(len(part))
+    try:
+        made = kind(rows.shape[1], metric=metric, runtime=runtime_for(threads))
+        with progress_bar("indexing", total=len(rows)) as advance:
+            for start in range(0, len(rows), _ROWS_AT_ONCE):
+                part = rows[start : start + _ROWS_AT_ONCE]
+                made.add(part)
+                advance(len(part))
+    except ShapeError as error:
+        raise ShapeError(f"{path}: {error}") from error
     made.save(output)
     report_written(output, "vectors", len(rows), as_json=as_json)
 
@@ -189,9 +198,11 @@ def _rows(path: Path) -> npt.NDArray[np.float32]:
     if rows.ndim != 2 or rows.dtype.kind != "f":
         raise ShapeError(
             f"{path}: expected one array of floats with two axes, as "
-            "`flashwasm embed -o FILE.npy` writes it"
+            f"`flashwasm embed -o FILE.npy` writes it; got {rows.dtype} of shape {rows.shape}"
         )
-    return np.asarray(rows, np.float32)
+    # A number that is too large for float32 becomes infinite, which the index refuses.
+    with np.errstate(over="ignore"):
+        return np.asarray(rows, np.float32)
 
 
 def _refuse_empty(count: int, reason: str) -> None:

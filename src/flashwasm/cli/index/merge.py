@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from flashwasm.cli.index.group import index, report_written
-from flashwasm.cli.options import FILE, coverage_option, json_option
+from flashwasm.cli.options import coverage_option, json_option
 from flashwasm.cli.output import note_missing
+from flashwasm.cli.output_file import OutputFile
 from flashwasm.errors import ShapeError
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.defects.failure_library import FailureLibrary
@@ -28,7 +29,7 @@ _CONTENTS = {
 
 
 @index.command()
-@click.argument("output", metavar="OUT", type=FILE)
+@click.argument("output", metavar="OUT", type=OutputFile())
 @click.argument(
     "files",
     metavar="FILES...",

@@ -284,8 +284,8 @@ class FunctionIndex(ScoredIndex, items="functions"):
             If there are no words, or they are not valid Unicode, or ``k`` is not positive.
         """
         positive_int(k, "k")
-        if not checked_unicode(words, "words").strip():
-            raise ShapeError("words are empty; expected a description")
+        if not any(map(str.isalnum, checked_unicode(words, "words"))):
+            raise ShapeError("words have no letter and no digit; expected a description")
         components = self.components(words)
         if not components:
             return []

@@ -23,6 +23,8 @@ from flashwasm.qe.adaptation.judged_pairs import Pairs
 from flashwasm.qe.scoring.embedder import Embedder
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 from flashwasm.qe.suites.node_id_lookup import NodeIdLookup
+from flashwasm.qe.suites.pytest_rootdir import pytest_rootdir
+from flashwasm.qe.suites.source_files import absolute_path
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.storage.file_paths import checked_path
 from flashwasm.validation import flag
@@ -105,7 +107,7 @@ def adapt_suite(
     CapabilityError
         If the model is not installed.
     ShapeError
-        If the path does not exist, or there is no feedback on this suite.
+        If the path does not exist or has no tests, or if there is no feedback on this suite.
     CorruptFileError
         If the log or the store is damaged.
     """
@@ -117,15 +119,19 @@ def adapt_suite(
     flag(progress, "progress")
     flag(cache, "cache")
     embedder = Embedder(model, cache=cache, runtime=rt)
+    # The first embedding of a suite may take minutes, so the feedback is read before it.
+    root = pytest_rootdir(absolute_path(path))
+    judgements = (FeedbackLog() if log is None else log).judgements(root)
+    if not judgements and Path(path).exists():
+        raise ShapeError(
+            f"there is no feedback on the suite {root}; "
+            "give some with: flashwasm feedback accept|reject A B"
+        )
     index = SuiteIndex.build(
         path, model=model, adapted=False, progress=progress, cache=cache, runtime=rt
     )
-    judgements = (FeedbackLog() if log is None else log).judgements(index.root)
-    if not judgements:
-        raise ShapeError(
-            f"there is no feedback on the suite {index.root}; "
-            "give some with: flashwasm feedback accept|reject A B"
-        )
+    if not index.tests:
+        raise ShapeError(f"no tests in {path}; expected a folder or a file with tests")
     pairs = Pairs.of(judgements, NodeIdLookup(index.tests).position)
     unknown = len(judgements) - len(pairs)
     if not len(pairs):

@@ -96,8 +96,8 @@ class SuiteSearch(ScoredIndex, items="tests"):
         Raises
         ------
         ShapeError
-            If ``query`` is empty, has the form of a node id that matches no test, or matches
-            several tests, or if ``k`` is not positive.
+            If ``query`` has no letter and no digit, if it has the form of a node id that matches no
+            test, if it matches several tests, or if ``k`` is not positive.
         DTypeError
             If ``query`` is not a text or a path, or is not valid Unicode.
         """
@@ -105,6 +105,8 @@ class SuiteSearch(ScoredIndex, items="tests"):
         text = query if isinstance(query, str) else read_query(query)
         if not text.strip():
             raise ShapeError("query is empty; expected a node id or a text")
+        if not any(map(str.isalnum, text)):
+            raise ShapeError("query has no letter and no digit; expected a node id or a text")
         if not self.tests:
             return []
         own = self.find(query) if isinstance(query, str) else None
