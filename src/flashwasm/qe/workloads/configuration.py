@@ -40,7 +40,7 @@ WORKLOADS: tuple[WorkloadName, ...] = get_args(WorkloadName)
 class TargetSpeedup(NamedTuple):
     """Range of speed-ups over attention that stores its scores.
 
-    Parameters
+    Attributes
     ----------
     min : float
         Speed-up that meets the target.
