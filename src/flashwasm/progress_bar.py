@@ -81,16 +81,16 @@ class _Pace:
     def __init__(self) -> None:
         self._began = 0.0
         self._done_before = self._done = 0
-        self._total = -1
+        self._total = sys.maxsize
 
     def remaining(self, done: int, total: int) -> str:
         """Return the estimated remaining time, or no text at the beginning and at the end.
 
         The time before the first report of a phase does not count, because it may contain
-        preparations.
+        preparations. The total of a phase may grow.
         """
         now = monotonic()
-        if total != self._total or done < self._done:
+        if total < self._total or done < self._done:
             self._began, self._done_before = now, done
         self._done, self._total = done, total
         finished = done - self._done_before

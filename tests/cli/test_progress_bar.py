@@ -67,6 +67,14 @@ def test_the_time_left_is_that_of_the_present_phase(clock, capsys):
     ]
 
 
+def test_the_total_may_grow(clock, capsys):
+    with progress_report("following imports") as advance:
+        for done in range(7):
+            advance(done, 10 + done)
+            clock.now += 1
+    assert capsys.readouterr().err.splitlines()[1] == "following imports: 6 of 16, 10 s left"
+
+
 def test_short_work_prints_nothing(clock, capsys):
     with progress_report("embedding") as advance:
         clock.now += 2.9
