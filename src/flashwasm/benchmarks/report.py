@@ -11,6 +11,7 @@ import numpy as np
 from flashwasm.benchmarks.processor import kind_of, this_processor
 from flashwasm.host.engine import wasmtime_version
 from flashwasm.host.modules import VARIANTS, module_sha256
+from flashwasm.summaries import counted
 from flashwasm.text_table import TextTable
 
 if TYPE_CHECKING:
@@ -172,7 +173,8 @@ def operations_markdown(results: Sequence[Result], title: str) -> str:
 
 def threads_title(facts: dict[str, Any]) -> str:
     """Return a title with the numbers of threads, on which figures depend most."""
-    return f"flashwasm, {facts['threads']} thread(s); NumPy's threads: {facts['numpy_threads']}"
+    threads = counted(facts["threads"], "threads")
+    return f"flashwasm, {threads}; NumPy's threads: {facts['numpy_threads']}"
 
 
 def machine(threads: int, numpy_threads: str) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def ops(operations: tuple[str, ...], threads: int, outputs: Outputs, log: LogCho
     """Time every operation, in comparison with NumPy and with the scalar build.
 
     "best" and "median" time calls on arrays that are already in the sandbox's linear memory. "with
-    copies" includes copying the operands in and the result out.
+    copies" is the best time of calls that also copy the operands in and the result out.
 
     \b
     Example:
