@@ -14,6 +14,7 @@ from flashwasm.backends.registry import OTHER_BACKENDS, SANDBOX, backend_named
 from flashwasm.benchmarks.report import markdown_table
 from flashwasm.benchmarks.timing import Effort, interleaved, timer
 from flashwasm.errors import CapabilityError
+from flashwasm.summaries import counted
 from flashwasm.text_table import TextTable
 
 if TYPE_CHECKING:
@@ -168,7 +169,8 @@ def report(found: Sequence[BackendTimes]) -> Report:
         for times in found
     ]
     verdict = (
-        f"hybrid is within 10 % of the best backend in {near} of {len(found)} cases, and takes "
+        f"hybrid is within 10 % of the best backend in {near} of "
+        f"{counted(len(found), 'cases')}, and takes "
         f"{worst:.2f} of the sandbox's time at most; target {'met' if met else 'missed'}; two "
         f"measurements of one backend differ by a factor of {noise:.2f} at most"
     )

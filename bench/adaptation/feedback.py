@@ -256,8 +256,8 @@ def _one(
     if not len(held_out) or suite.classes[inside].max(initial=-1) < 0:
         raise ShapeError(
             "suite: expected classes of several tests in many files, for feedback from some and "
-            f"searches in the others; got {len(np.unique(suite.files[suite.classes >= 0]))} of "
-            f"{len(files)} files with classes"
+            "searches in the others; files with classes: "
+            f"{len(np.unique(suite.files[suite.classes >= 0]))} of {len(files)}"
         )
     pairs = draw(suite, np.flatnonzero(inside), count, rng)
     verdict = judge(EmbeddedSuite(suite.prepared, suite.files), pairs, seed=seed, runtime=runtime)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from bench.distributed.made_chunks import CHUNK, DIM, lazy_rows, rows_of_chunk
 from flashwasm import distributed
 from flashwasm.optional_packages import optional_module
+from flashwasm.summaries import counted
 
 __all__ = ["AttentionRun", "run_attention"]
 
@@ -69,7 +70,8 @@ def run_attention(keys: int, memory: str, note: Callable[[str], None]) -> list[A
     exact = _reference(queries, keys)
     found = []
     for workers, killed in ((1, False), (2, False), (3, False), (2, True)):
-        note(f"{workers} workers of {memory}{', one of which is killed' if killed else ''}")
+        fate = ", one of which is killed" if killed else ""
+        note(f"{counted(workers, 'workers')} of {memory}{fate}")
         found.append(_run(queries, keys, exact, (workers, memory), killed=killed))
     return found
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import flashwasm as fw
 from flashwasm import distributed
 from flashwasm.distributed import LocalWorkers
+from flashwasm.summaries import counted
 
 __all__ = ["TopKRun", "run_top_k"]
 
@@ -57,12 +58,12 @@ def run_top_k(rows: int, note: Callable[[str], None]) -> list[TopKRun]:
     found = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "corpus.npy")
-        note(f"writing {rows} vectors")
+        note(f"writing {counted(rows, 'vectors')}")
         queries = _write_corpus(path, rows)
         note("one search in the whole corpus")
         expected: tuple[Array, Array] = fw.cosine_top_k(queries, np.load(path, mmap_mode="r"), _K)
         for workers in (1, 2):
-            note(f"{workers} workers")
+            note(counted(workers, "workers"))
             times: list[float] = []
             results = expected
             with LocalWorkers(workers, threads=1) as executor:

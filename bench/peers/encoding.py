@@ -26,6 +26,7 @@ from flashwasm.benchmarks.expectation import WrongResultError
 from flashwasm.benchmarks.timing import Effort, timer
 from flashwasm.encoder import SentenceEncoder
 from flashwasm.runtime.runtime import Runtime
+from flashwasm.summaries import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +117,7 @@ def run_encoder(peers: list[str], threads: int, effort: Effort = _EFFORT) -> Mea
                 raise WrongResultError(f"encoder, {name}: {failures[name]}")
         right = {name: c for name, c in contenders.items() if name not in failures}
         # `timed` divides rates by 1e9, because most count floating-point operations.
-        subject = ("encoder", f"{len(texts)} texts", "texts/s")
+        subject = ("encoder", number_of(len(texts), "texts"), "texts/s")
         return timed(subject, len(texts) * 1e9, right, errors, failures, effort)
 
 

@@ -162,9 +162,9 @@ class ProjectFaults:
         if len(self.results) < self.wanted:
             yield f"{self.name}: the time was over after {len(self.results)} of {self.wanted}"
         if stopped := sum(result.stopped for result in self.results):
-            yield f"{self.name}: {stopped} runs took too long and were stopped"
+            yield f"{self.name}: {counted(stopped, 'runs')} stopped, for taking too long"
         if spread := sum(len(result.spread) for result in self.results):
-            yield f"{self.name}: {spread} failing cases pass alone, so others made them fail"
+            yield f"{self.name}: others made {counted(spread, 'cases')} fail that pass alone"
         made = Counter(result.mutation.kind for result in self.results)
         dead = Counter(result.mutation.kind for result in self.killed)
         kinds = ", ".join(f"{kind} {dead[kind]} of {made[kind]}" for kind in KINDS if made[kind])

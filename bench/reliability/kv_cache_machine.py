@@ -137,6 +137,13 @@ class KVCacheMachine(RuleBasedStateMachine):
                 return
         assert found.tobytes() == expected.tobytes()
 
+    @rule()
+    def go_on_with_a_copy(self) -> None:
+        """Replace the cache by its copy, and fill the old one with other rows."""
+        old, self.cache = self.cache, self.cache.copy()
+        old.truncate(0)
+        old.append(self.rows(_CAPACITY, _DIM), self.rows(_CAPACITY, _DV))
+
     @rule(how=st.sampled_from([copy.copy, copy.deepcopy, pickle.dumps]))
     def copy_refused(self, how: Any) -> None:
         """Copy the cache: refused, since two caches would share one memory."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bench.reliability.soak import FAILURES, run_shift, soak
 from bench.reliability.tally import Tally
 from flashwasm.benchmarks.report import machine, markdown_table, terminal_table
+from flashwasm.summaries import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +111,8 @@ def run_reliability(
                 file.write(json.dumps(line) + "\n")
         counts = found.tally.counts
         failed = sum(counts[name] for name in FAILURES)
-        say(f"{seconds / 60:5.1f} min  {counts['calls']:,} calls  {failed} failures")
+        calls_so_far = counted(counts["calls"], "calls")
+        say(f"{seconds / 60:5.1f} min  {calls_so_far}  {counted(failed, 'failures')}")
 
     say(f"{calls:,} calls that must not make the process grow")
     flat = run_shift(["-m", "bench.reliability.flatness", str(calls), str(seed)], _PATIENCE)

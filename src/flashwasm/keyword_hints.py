@@ -1,4 +1,4 @@
-"""Hints for the names that other libraries use for arguments: their equivalents in flashwasm.
+"""Hints for wrong calls: the equivalents of other libraries' argument names, and of constructors.
 
 A hint that begins with a name and "=" is shown only by functions with an argument of that name. The
 other hints are complete clauses.
@@ -175,6 +175,37 @@ def unexpected(function: Callable[..., Any], name: str, peers: Mapping[str, str]
         taken = inspect.signature(function).parameters
         advice = f"here it is {advice}" if own in taken else ""
     return TypeError(f"{message}; {advice}" if advice else message)
+
+
+def made_by(*methods: str) -> Callable[[Function], Function]:
+    """Name the class's methods that create an object in the error of a wrong call of ``__init__``.
+
+    Parameters
+    ----------
+    methods : str
+        Names of the methods that users call instead of the class.
+    """
+
+    def decorate(init: Function) -> Function:
+        """Return an ``__init__`` that calls this one, with the same signature and docstring."""
+
+        @wraps(init)
+        def call(self: Any, *arguments: Any, **options: Any) -> None:
+            """Call ``__init__``. The wrapper costs time only if the call fails."""
+            try:
+                init(self, *arguments, **options)
+            except TypeError:
+                name = type(self).__name__
+                try:
+                    inspect.signature(init).bind(self, *arguments, **options)
+                except TypeError as error:
+                    advice = " or ".join(f"{name}.{method}" for method in methods)
+                    raise TypeError(f"{name}: {error}; call {advice} instead") from None
+                raise
+
+        return cast("Function", call)
+
+    return decorate
 
 
 def knows_peers(peers: Mapping[str, str]) -> Callable[[Function], Function]:

@@ -75,6 +75,30 @@ def _terminal_bar(description: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+class _Pace:
+    """The pace of work, which may have several phases, each with a count of its own."""
+
+    def __init__(self) -> None:
+        self._began = 0.0
+        self._done_before = self._done = 0
+        self._total = -1
+
+    def remaining(self, done: int, total: int) -> str:
+        """Return the estimated remaining time, or no text at the beginning and at the end.
+
+        The time before the first report of a phase does not count, because it may contain
+        preparations.
+        """
+        now = monotonic()
+        if total != self._total or done < self._done:
+            self._began, self._done_before = now, done
+        self._done, self._total = done, total
+        finished = done - self._done_before
+        if finished == 0 or done >= total:
+            return ""
+        return f", {_seconds((now - self._began) / finished * (total - done))} left"
+
+
 class _Lines:
     """Lines of progress, the first after some seconds.
 
@@ -90,21 +114,23 @@ class _Lines:
         self._description = description
         self._stream = stream
         self._begun = self._last = monotonic()
+        self._pace = _Pace()
         self._total = 0
 
     def advance(self, done: int, total: int) -> None:
         """Print a line if the last line was printed some seconds ago."""
         self._total = total
+        remaining = self._pace.remaining(done, total)
         now = monotonic()
         if now - self._last < _BETWEEN_LINES:
             return
         self._last = now
-        self._print(f"{done} of {total}{_remaining(now - self._begun, done, total)}")
+        self._print(f"{done:,} of {total:,}{remaining}")
 
     def close(self) -> None:
         """Print that the work is done, if any progress was printed."""
         if self._last > self._begun:
-            self._print(f"{self._total} done in {_seconds(monotonic() - self._begun)}")
+            self._print(f"{self._total:,} done in {_seconds(monotonic() - self._begun)}")
 
     def _print(self, text: str) -> None:
         """Print a line immediately."""
@@ -125,20 +151,21 @@ class _NotebookBar:
     def __init__(self, description: str, stream: TextIO) -> None:
         self._description = description
         self._stream = stream
-        self._begun = monotonic()
+        self._pace = _Pace()
         self._last = -_BETWEEN_DRAWINGS
         self._drawn = 0
 
     def advance(self, done: int, total: int) -> None:
         """Draw the bar, unless it was drawn a moment ago."""
+        remaining = self._pace.remaining(done, total)
         now = monotonic()
         if now - self._last < _BETWEEN_DRAWINGS and done < total:
             return
         self._last = now
         full = _BAR_WIDTH * done // max(total, 1)
         bar = "#" * full + "." * (_BAR_WIDTH - full)
-        text = f"{self._description} [{bar}] {done}/{total}"
-        self._draw(text + _remaining(now - self._begun, done, total))
+        text = f"{self._description} [{bar}] {done:,}/{total:,}"
+        self._draw(text + remaining)
 
     def close(self) -> None:
         """Erase the bar."""
@@ -152,13 +179,6 @@ class _NotebookBar:
         self._stream.write("\r" + text.ljust(self._drawn))
         self._stream.flush()
         self._drawn = len(text)
-
-
-def _remaining(elapsed: float, done: int, total: int) -> str:
-    """Return the estimated remaining time, or no text at the beginning and at the end."""
-    if not 0 < done < total:
-        return ""
-    return f", {_seconds(elapsed / done * (total - done))} left"
 
 
 def _seconds(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["are", "counted", "number_of", "summary"]
+__all__ = ["are", "counted", "number_of", "summary", "them"]
 
 
 def summary(thing: object, *facts: str, closed: bool = False, **settings: object) -> str:
@@ -37,6 +37,11 @@ def number_of(number: int, things: str) -> str:
 def are(number: int) -> str:
     """Return "is" for 1, and "are" for every other number."""
     return "is" if number == 1 else "are"
+
+
+def them(number: int) -> str:
+    """Return "it" for 1, and "them" for every other number."""
+    return "it" if number == 1 else "them"
 
 
 def _shown(value: object) -> str:

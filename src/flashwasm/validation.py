@@ -1,4 +1,4 @@
-"""Checks of arguments: the only module that checks shapes, dtypes and ranges of values.
+"""Checks of arguments: shapes, dtypes and ranges of values.
 
 Each function takes an argument and its name, and returns the argument in the form that the caller
 needs. For a wrong argument it raises ShapeError or DTypeError. The message gives the argument's
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numpy as np
 
 from flashwasm.array_room import check_room, no_room
-from flashwasm.errors import DTypeError, IndexRangeError, ShapeError
+from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.summaries import number_of
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ _MOST_AT_ONCE = 1 << 20
 _LONGEST_SHOWN = 200
 
 
-def shown(value: object) -> str:
+def shown(value: object, text_of: Callable[[object], str] = repr) -> str:
     """Return a value as text for an error message, truncated if it is long."""
     try:
-        text = repr(value)
+        text = text_of(value)
     except ValueError:  # Python does not print integers of more than 4,300 digits.
         text = "an integer of thousands of digits"
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
@@ -92,6 +92,14 @@ def floats(x: ArrayLike, name: str, ndim: int | None = None, at_least: int = 0) 
     return array
 
 
+def narrowed(array: Array) -> Array:
+    """Return an array of floats as float32; numbers that are too large become infinite."""
+    if array.dtype == _FLOAT32:
+        return array
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return array.astype(_FLOAT32)
+
+
 def shaped(x: ArrayLike, name: str, shape: tuple[int, ...], meaning: str) -> Array:
     """Return ``x`` as an array of floats that has exactly the given shape."""
     array = floats(x, name)
@@ -99,25 +107,6 @@ def shaped(x: ArrayLike, name: str, shape: tuple[int, ...], meaning: str) -> Arr
         message = f"{name}: expected shape {shape} ({meaning}), got {array.shape}"
         raise ShapeError(message)
     return array
-
-
-def indices(ids: ArrayLike, name: str, count: int) -> Array:
-    """Return ``ids`` as integers in [0, ``count``); negative ids count from the end."""
-    array = as_array(ids, name)
-    if array.size == 0 and array.dtype.kind == "f":
-        array = array.astype(np.int64)
-    if array.dtype.kind not in "iu":
-        message = f"{name}: expected integers, got {array.dtype}"
-        raise DTypeError(message)
-    if array.size == 0:
-        return array
-    check_room(array.shape)
-    lowest, highest = int(array.min()), int(array.max())
-    if lowest < -count or highest >= count:
-        outside = highest if highest >= count else lowest
-        message = f"{name}: index {outside} is out of range for {number_of(count, 'rows')}"
-        raise IndexRangeError(message)
-    return np.where(array < 0, array + count, array) if lowest < 0 else array
 
 
 def axis_index(axis: int, ndim: int) -> int:
@@ -281,22 +270,6 @@ def seconds(value: float | None, name: str) -> float | None:
         raise ShapeError(message)
     # A lock cannot wait longer than this, which is some 290 years.
     return min(_as_float(value), threading.TIMEOUT_MAX)
-
-
-def sequence_offsets(cu_seqlens: ArrayLike, name: str, total: int) -> Array:
-    """Return offsets of packed sequences; raise unless they rise from 0 to at most ``total``."""
-    offsets = as_array(cu_seqlens, name)
-    if offsets.dtype.kind not in "iu":
-        message = f"{name}: expected integers, got {offsets.dtype}"
-        raise DTypeError(message)
-    if offsets.ndim != 1 or len(offsets) == 0:
-        message = f"{name}: expected shape (n + 1,), got {offsets.shape}"
-        raise ShapeError(message)
-    check_room(offsets.shape)
-    if offsets[0] != 0 or offsets[-1] > total or (offsets[1:] < offsets[:-1]).any():
-        message = f"{name}: expected offsets that rise from 0 to at most {total}, got {offsets}"
-        raise IndexRangeError(message)
-    return offsets
 
 
 def vectors(

@@ -99,6 +99,45 @@ def test_help_shows_the_options(function):
     assert "sinks : array_like of float, shape (Hq,), optional\n" in text
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: fw.attention(normal(5, 8), normal(6, 7), normal(6, 7)),
+            "k: .* 8, got shape (6, 7)",
+        ),
+        (
+            lambda: fw.attention(normal(5, 8), normal(6, 8), normal(4, 8)),
+            "v: .* of shape (6, 8), got shape (4, 8)",
+        ),
+        (
+            lambda: fw.attention(normal(5, 300), normal(6, 300), normal(6, 8)),
+            "q: .* 256, got shape (5, 300)",
+        ),
+        (  # flash-attn's order of the axes.
+            lambda: fw.attention(normal(2, 50, 8, 4), normal(2, 70, 8, 4), normal(2, 70, 8, 4)),
+            "q: .* 70 heads of k, got 50: shapes q (2, 50, 8, 4) .* axes (..., heads, length, dim)",
+        ),
+        (
+            lambda: fw.attention_varlen(normal(9, 4, 8), normal(9, 3, 8), normal(9, 3, 8), [0, 9]),
+            "q: .* 3 heads of k, got 4: shapes q (9, 4, 8) and k .* (length, heads, dim)",
+        ),
+        (
+            lambda: fw.attention_varlen(normal(9, 4, 8), normal(9, 4, 7), normal(9, 4, 7), [0, 9]),
+            "k: .* 8, got shape (9, 4, 7)",
+        ),
+        (
+            lambda: fw.attention_varlen(normal(9, 4, 8), normal(9, 4, 8), normal(6, 4, 8), [0, 9]),
+            "v: .* of shape (9, 4, 8), got shape (6, 4, 8)",
+        ),
+    ],
+)
+def test_errors_show_shapes_as_they_were_given(call, message):
+    pattern = re.escape(message).replace(re.escape(".*"), ".*")
+    with pytest.raises(fw.ShapeError, match=rf"^{pattern}$"):
+        call()
+
+
 def test_an_unknown_option_is_refused_by_name(entry_point):
     name = entry_point.__name__
     message = rf"{name}\(\) got an unexpected keyword argument 'casual'"

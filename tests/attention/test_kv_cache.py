@@ -241,6 +241,36 @@ def test_truncate(one_thread):
     assert np.isneginf(lse).all()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("length", [0, 1, 65, 100])
+def test_a_copy_has_the_same_bits_and_grows_on_its_own(one_thread, dtype, length):
+    k, v, q = normal(2, 2, 100, 24), normal(2, 2, 100, 9, seed=1), normal(2, 4, 1, 24, seed=2)
+    cache = filled(one_thread, dtype, k, v, batch=2)
+    cache.truncate(length)
+    held, expected = cache.numpy(), cache.attention(q)
+    copy = cache.copy()
+    assert repr(copy) == repr(cache)
+    for stored, original in zip(copy.numpy(), held, strict=True):
+        assert_same_bits(stored, original)
+    assert_same_bits(copy.attention(q), expected)
+    cache.truncate(0)
+    cache.append(-k, -v)
+    assert_same_bits(copy.attention(q), expected)
+    copy.append(k[:, :, length:], v[:, :, length:])
+    assert_same_bits(copy.attention(q), filled(one_thread, dtype, k, v, batch=2).attention(q))
+
+
+def test_a_copy_needs_room():
+    with fw.Runtime(threads=1, max_memory=6 << 20) as runtime:
+        cache = fw.KVCache(2, 64, 2500, runtime=runtime)
+        before = runtime.stats().bytes_in_use
+        with pytest.raises(fw.OutOfMemoryError):
+            cache.copy()
+        assert runtime.stats().bytes_in_use == before
+    with pytest.raises(fw.ClosedError):
+        cache.copy()
+
+
 def test_accepted_inputs(one_thread):
     k, v, q = normal(1, 20, 8), normal(1, 20, 8, seed=1), normal(2, 1, 8, seed=2)
     expected = filled(one_thread, "float32", k, v).attention(q)
@@ -263,8 +293,12 @@ def test_bad_input_is_named(one_thread):
         cache.append(normal(3, 3, 8), k)
     with pytest.raises(fw.DTypeError, match="v: expected float32"):
         cache.append(k, k.astype(np.int32))
-    with pytest.raises(fw.ShapeError, match="k: expected the head dimension of q, 7"):
-        cache.attention(normal(2, 1, 7))
+    for wrong in (normal(2, 1, 7), normal(3, 1, 8), normal(1, 8), normal(5, 2, 1, 7)):
+        with pytest.raises(fw.ShapeError, match=r"q: expected shape \(Hq, Lq, 8\).*multiple of 2"):
+            cache.attention(wrong)
+    batch = fw.KVCache(2, 8, 10, batch=3, runtime=one_thread)
+    with pytest.raises(fw.ShapeError, match=r"q: expected shape \(3, Hq, Lq, 8\)"):
+        batch.attention(normal(2, 4, 1, 8))
     with pytest.raises(fw.ShapeError, match="dtype: expected one of 'float32', 'float16', 'int8'"):
         fw.KVCache(2, 8, 10, dtype="int4")
     with pytest.raises(fw.ShapeError, match="dim: expected at most 256, got 257"):

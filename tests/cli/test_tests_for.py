@@ -361,7 +361,7 @@ def test_annotations_outputs_and_summary_for_github(project, monkeypatch, tmp_pa
     assert "1 failed" in capfd.readouterr().out
     warning, notice, last = result.stdout.splitlines()
     assert warning.startswith("::warning title=flashwasm::1 test that the change may reach is")
-    assert notice.startswith("::notice title=flashwasm::8 other tests are left out: ")
+    assert notice.startswith("::notice title=flashwasm::8 other tests are left out, as ")
     assert last == "::notice title=flashwasm::1 test chosen, 9 left out"
     outputs = (tmp_path / "GITHUB_OUTPUT").read_text().splitlines()
     assert outputs == [

@@ -195,7 +195,7 @@ def test_wrong_arguments(arguments, options, error, message):
 
 @pytest.mark.parametrize("k", [1, 7, 40, 60])
 def test_merged_pieces_are_in_the_order_of_scores_and_numbers(k):
-    """Zeros of both signs are equal, NaN comes last; of equal scores the lowest number is first."""
+    """Zeros of both signs are equal, NaN is last; of equal scores the lowest number is first."""
     rng = np.random.default_rng(k)
     special = np.float32([0.0, -0.0, np.nan, np.inf, -np.inf, 1.0, -1.0, 1e-45])
     scores = rng.choice(special, (50, 90))
@@ -204,8 +204,19 @@ def test_merged_pieces_are_in_the_order_of_scores_and_numbers(k):
     expected = [np.take_along_axis(x, order, -1) for x in (scores, numbers)]
     pieces = [(scores[:, i], numbers[:, i]) for i in (slice(0, 20), slice(20, 55), slice(55, 90))]
     found = top_k.merged(pieces, k)
-    assert_same_bits(found[0], expected[0])
+    assert_same_bits(found[0], expected[0] + np.float32(0))
     np.testing.assert_array_equal(found[1], expected[1])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("rows", [1, 5, 300])
+def test_a_zero_is_never_negative(runtime, metric, rows):
+    """The distance 0, and products of numbers of both signs with 0."""
+    corpus = np.tile(np.float32([0.0, 0.0]), (rows, 1))
+    for query in ([[-0.0, 0.0]], [[0.0, 0.0]], [[-1.0, -0.0]], [[-1e-30, 1e-30]]):
+        scores, indices = fw.cosine_top_k(query, corpus, rows, metric=metric, runtime=runtime)
+        assert not np.signbit(scores[scores == 0]).any()
+        assert indices.tolist() == [list(range(rows))]
 
 
 def test_results_in_pieces_are_those_in_one(one_thread, monkeypatch):

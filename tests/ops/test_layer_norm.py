@@ -104,6 +104,19 @@ def assert_nans_are_canonical(actual):
     assert set(actual.view(np.uint32)[np.isnan(actual)].tolist()) <= {0x7FC00000}
 
 
+@pytest.mark.parametrize("name", ["layer_norm", "rms_norm"])
+@pytest.mark.parametrize("magnitude", [1e30, 1e20, 1e-30])
+def test_numbers_whose_squares_are_beyond_float32_must_be_scaled_first(runtime, name, magnitude):
+    """Without scaling the result is zeros, or not finite, as the docstring says."""
+    norm, exact, bound = (getattr(module, name) for module in (fw, reference, bounds))
+    x = (normal(3, 50) * magnitude).astype(np.float32)
+    found = norm(x, eps=0.0, runtime=runtime)
+    assert not found.any() if magnitude > 1 else not np.isfinite(found).any()
+    scaled = np.ldexp(x, -int(np.log2(magnitude)))
+    found = norm(scaled, eps=0.0, runtime=runtime)
+    bounds.assert_close(found, exact(x, eps=0.0), bound(scaled, eps=0.0))
+
+
 def test_layouts(runtime):
     x, weight = normal(6, 37), normal(37)
     expected = fw.layer_norm(x, weight, runtime=runtime)

@@ -53,6 +53,8 @@ def pytest_runtest_logreport(report):
     report.duration = float(report.when == "call" and "total_price" in report.nodeid)
 """
 PLUGIN = ["-v", "-p", "flashwasm.pytest_plugin", *IN_THIS_PROCESS]
+# The change, for tests about something else than the coverage database.
+CHANGE = ["--fw-diff=x.diff", "--fw-no-coverage"]
 
 
 @pytest.fixture(autouse=True)
@@ -158,32 +160,50 @@ def test_a_run_without_failures_says_nothing(folder, run):
 
 
 def test_the_relevant_tests_run_first(run):
-    status, output = run("--fw-diff", "x.diff")
+    status, output = run(*CHANGE)
     assert (status, section(output)) == (1, [])
     assert order(output)[:2] == ["test_total_price"] * 2
     assert len(order(output)) == 4
 
 
+def test_a_selection_of_all_tests_is_said(folder, run):
+    output = run(*CHANGE, "--fw-select", "9")[1]
+    assert section(output) == ["0 of 4 tests are left out"]
+    (folder / "x.diff").write_text(DIFF.replace("shop.py", "shop.ini"))
+    assert section(run(*CHANGE, "--fw-select", "safe")[1]) == [
+        "any test may depend on shop.ini, so the change may reach every test",
+        "0 of 4 tests are left out",
+    ]
+
+
+def test_the_progress_of_ordering_is_shown(pytester, monkeypatch):
+    monkeypatch.delenv("FLASHWASM_PROGRESS")
+    monkeypatch.setattr("flashwasm.progress_bar._BETWEEN_LINES", -1.0)
+    done = pytester.runpytest_inprocess(*PLUGIN, *CHANGE)
+    assert "reading the suite: 1 of 1" in done.stderr.str()
+    done = pytester.runpytest_inprocess(*PLUGIN)
+    assert "reading the suite" not in done.stderr.str()
+
+
 def test_tests_that_are_left_out_are_named(run):
-    status, output = run("--fw-diff", "x.diff", "--fw-select", "2")
+    status, output = run(*CHANGE, "--fw-select", "2")
     assert (status, order(output)) == (1, ["test_total_price"] * 2)
-    first, *names, last = section(output)
-    assert first == "2 of 4 tests were left out:"
+    first, *names = section(output)
     # All of them lie in a file that imports the changed one.
-    assert last == "the change may reach the first 2 of them"
+    assert first == "2 of 4 tests are left out; the change may reach them:"
     assert {line.rpartition("::")[2] for line in names} == {"test_add_item", "test_nothing_at_all"}
 
 
 @pytest.mark.slow
 def test_workers_of_xdist_say_everything_once(folder):
     learn_no_price(folder)
-    options = ["--fw-diff", "x.diff", "--fw-select", "2", "--fw-known", "x.db"]
+    options = [*CHANGE, "--fw-select", "2", "--fw-known", "x.db"]
     status, output = run_alone(*options, "-n", "2")
     assert status == 1
     assert "2 failed" in output
     assert "passed" not in output
     lines = section(output)
-    assert lines[0] == "2 of 4 tests were left out:"
+    assert lines[0] == "2 of 4 tests are left out; the change may reach them:"
     assert sorted(line for line in lines[1:] if "::" in line) == [
         "    test_shop.py::TestEmpty::test_nothing_at_all",
         "    test_shop.py::test_add_item",
@@ -193,7 +213,7 @@ def test_workers_of_xdist_say_everything_once(folder):
 
 def test_a_selection_by_time(folder, run):
     (folder / "conftest.py").write_text(DURATIONS)
-    diff = ["--fw-diff", "x.diff"]
+    diff = CHANGE
     # No test has run yet, so each counts for a tenth of a second, and two of them fit.
     assert order(run(*diff, "--fw-select", "0.25s")[1]) == ["test_total_price"] * 2
     # These two took a second each. Both of them fit into 2.15 s, with one of the others, which
@@ -203,7 +223,7 @@ def test_a_selection_by_time(folder, run):
     output = run(*diff, "--fw-select", "1.5s")[1]
     assert order(output) == ["test_total_price", "test_nothing_at_all", "test_add_item"]
     assert section(output)[:2] == [
-        "1 of 4 tests were left out:",
+        "1 of 4 tests is left out; the change may reach it:",
         "    test_shop.py::test_total_price[2]",
     ]
 
@@ -221,7 +241,7 @@ def repository(folder):
 
 def test_a_git_revision(repository, run):
     folder = repository
-    output = run("--fw-diff", "HEAD")[1]
+    output = run("--fw-diff", "HEAD", "--fw-no-coverage")[1]
     assert section(output) == []
     assert order(output)[:2] == ["test_total_price"] * 2
     (folder / "shop.py").write_text(WORKING_SHOP)
@@ -283,12 +303,14 @@ def test_a_fault_of_every_worker_of_xdist_is_one_line():
     [
         (["--fw-select", "3"], "--fw-select needs --fw-diff"),
         (["--fw-coverage", "x.db"], "--fw-coverage needs --fw-diff"),
+        (["--fw-no-coverage"], "--fw-no-coverage needs --fw-diff"),
+        ([*CHANGE, "--fw-coverage", "x"], "--fw-coverage and --fw-no-coverage exclude each other"),
         (["--fw-diff", "x.diff", "--fw-select", "soon"], "--fw-select: budget 'soon': expected"),
         (["--fw-diff", "no-such"], "ERROR: --fw-diff: 'no-such' is not a file, and 'no-such' "),
         (["--fw-diff="], "ERROR: --fw-diff: '' is not a file, and '' is not a revision"),
         (["--fw-diff=--output=x"], "ERROR: --fw-diff: '--output=x' is not a file, and '--output"),
     ],
-    ids=["no diff", "no diff for coverage", "no number", "no revision", "nothing", "option of git"],
+    ids=["no diff", "coverage", "no coverage", "both", "number", "revision", "nothing", "option"],
 )
 def test_bad_usage_is_said_at_once(pytester, repository, arguments, line):
     done = pytester.runpytest_inprocess(*PLUGIN, *arguments)

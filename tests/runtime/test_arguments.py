@@ -117,6 +117,12 @@ def test_infinities_and_overflow_give_no_warning():
         fw.attention(x, x, x, sinks=x[0, :1], alibi_slopes=x[0, :1])
         out, lse = fw.merge_attention([x, x], [x[:, 0], -x[:, 0]])
         assert out.dtype == lse.dtype == np.float32
+        for dtype in ("float32", "int8"):
+            cache = fw.KVCache(1, 4, 3, dtype=dtype)
+            cache.append(x[None], x[None])
+            assert not np.isfinite(cache.numpy()).any()
+        with pytest.raises(fw.ShapeError, match="b: expected finite numbers"):
+            fw.Int8Matrix(x)
 
 
 def test_errors_can_be_sent_to_another_process():
@@ -145,8 +151,10 @@ def test_objects_in_linear_memory_are_not_copied(one_thread, name, copied):
 
 
 def test_only_objects_with_files_are_to_be_saved(one_thread):
-    with pytest.raises(TypeError, match=r"^KVCache objects .*: make one in each process$"):
+    with pytest.raises(TypeError, match=r"^KVCache objects .*: use its method copy, or make one"):
         copy.copy(fw.KVCache(1, 8, 4, runtime=one_thread))
+    with pytest.raises(TypeError, match=r"^Runtime objects .*: make one in each process$"):
+        copy.copy(one_thread)
     with pytest.raises(TypeError, match=r"^FlatIndex objects .* methods save and load$"):
         copy.copy(fw.FlatIndex(4, runtime=one_thread))
 

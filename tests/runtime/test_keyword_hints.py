@@ -74,6 +74,21 @@ def test_the_error_says_what_the_argument_is_called_here(call, name, advice):
     assert advice in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("call", "advice"),
+    [
+        (fw.SentenceEncoder, "'folder'; call SentenceEncoder.load instead"),
+        (lambda: fw.SentenceEncoder("name"), "'runtime'; call SentenceEncoder.load instead"),
+        (lambda: fw.SentenceEncoder(device="cpu"), "call SentenceEncoder.load instead"),
+        (lambda: fw.Whitening(np.ones(3)), "call Whitening.fit or Whitening.load instead"),
+    ],
+)
+def test_the_error_of_a_class_names_the_methods_that_create_its_objects(call, advice):
+    with pytest.raises(TypeError, match=r"^(SentenceEncoder|Whitening): ") as caught:
+        call()
+    assert advice in str(caught.value)
+
+
 def test_the_advice_of_a_shard_reaches_the_user():
     with pytest.raises(TypeError, match=r"'top_k'; here it is k="):
         sharded()

@@ -176,8 +176,9 @@ def test_filters(runtime, dtype, share):
     alone.add(vectors[mask], ids=positions)
     expected = alone.search(q, 8)
     assert_same_results(index.search(q, 8, filter=mask), expected)
-    not_there = 10**9
-    assert_same_results(index.search(q, 8, filter={*positions.tolist(), not_there}), expected)
+    ids = [10**9, *positions[::-1].tolist()]
+    for given in (set(ids), dict.fromkeys(ids).keys(), ids, np.array(ids)):
+        assert_same_results(index.search(q, 8, filter=given), expected)
 
 
 def test_string_ids(runtime):
@@ -186,7 +187,9 @@ def test_string_ids(runtime):
     scores, ids = index.search([[0.0, 1.0]], 3)
     assert ids.tolist() == [["zwei ü", "one", None]]
     assert scores.tolist() == [[1, 0, -np.inf]]
-    assert index.search([[0.0, 1.0]], 1, filter={"one"})[1].tolist() == [["one"]]
+    for given in ({"one"}, ["one", "other"], np.array(["one"]), ("one",)):
+        assert index.search([[0.0, 1.0]], 1, filter=given)[1].tolist() == [["one"]]
+    assert index.search([[0.0, 1.0]], 1, filter=[])[1].tolist() == [[None]]
     index.remove(["one"])
     assert index.ids.tolist() == ["zwei ü"]
 
@@ -246,7 +249,11 @@ def test_no_queries_and_no_vectors(runtime):
         (lambda i: i.search(normal(2, 5), 0), fw.ShapeError, r"\bk\b.*0"),
         (lambda i: i.search(normal(2, 5), 2.5), fw.DTypeError, r"\bk\b"),
         (lambda i: i.search(normal(2, 5), 1, filter=[True]), fw.ShapeError, "filter"),
-        (lambda i: i.search(normal(2, 5), 1, filter=[1, 0, 1]), fw.DTypeError, "filter"),
+        (lambda i: i.search(normal(2, 5), 1, filter=[1, 0, 1]), fw.ShapeError, "filter.*booleans"),
+        (lambda i: i.search(normal(2, 5), 1, filter=["1"]), fw.DTypeError, "filter.*strings"),
+        (lambda i: i.search(normal(2, 5), 1, filter=[1.0]), fw.DTypeError, "filter.*float64"),
+        (lambda i: i.add(normal(2, 5), ids=[2**63, 5]), fw.ShapeError, "ids: 9223372036854775808"),
+        (lambda i: i.add(normal(2, 5), ids=[5, -(10**30)]), fw.ShapeError, "ids: -10{30} exceeds"),
     ],
 )
 def test_wrong_arguments(one_thread, use, error, message):

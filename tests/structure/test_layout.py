@@ -38,7 +38,6 @@ COVERED_ELSEWHERE = {
     "benchmarks": "tests/bench",
     "flash_attention": "tests/attention",
     "oracles": "every test of a kernel; tests/ops/test_onnx.py holds them to ONNX's data",
-    "qe/functions": "tests/qe/changes, tests/cli",
     "qe/inspection": "tests/qe/index_files, tests/cli",
 }
 

@@ -1,4 +1,4 @@
-"""The public face of the package: its public names, its commands, and their arguments and options.
+"""The public face of the package: public names, commands with their options, options of pytest.
 
 The file public_face.txt beside this one records one name, command or option in each line. After an
 intended change, run this file, which writes the record again, and review the difference:
@@ -14,6 +14,7 @@ import click
 import flashwasm as fw
 from flashwasm import distributed, qe
 from flashwasm.cli import main
+from flashwasm.pytest_plugin import pytest_addoption
 
 RECORD = Path(__file__).with_name("public_face.txt")
 
@@ -25,7 +26,26 @@ def public_face() -> list[str]:
         for package in (fw, distributed, qe)
         for name in package.__all__
     ]
-    return [*sorted(names), *command_lines("flashwasm", main)]
+    return [*sorted(names), *command_lines("flashwasm", main), *sorted(pytest_options())]
+
+
+def pytest_options() -> list[str]:
+    """Return the lines of the options that the plugin adds to pytest."""
+    lines = []
+
+    class Parser:
+        """The part of pytest's parser that the plugin uses."""
+
+        def getgroup(self, _name: str) -> "Parser":
+            """Return the group to add options to."""
+            return self
+
+        def addoption(self, name: str, *, action: str = "store", **_others: str) -> None:
+            """Note the name of an option, and whether it takes a value."""
+            lines.append(f"pytest {name}" + " VALUE" * (action == "store"))
+
+    pytest_addoption(Parser())
+    return lines
 
 
 def command_lines(path: str, command: click.Command) -> Iterator[str]:

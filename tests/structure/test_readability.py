@@ -125,11 +125,14 @@ def test_public_parameters_are_documented():
     """The parameters of a public function are those under "Parameters".
 
     A method of one parameter, or whose only sentence names all of them, needs no such part. Records
-    that the package makes for its callers list "Attributes" instead.
+    that the package makes for its callers list "Attributes" instead. Named tuples always do: the
+    program that builds the documentation site finds no constructor in them.
     """
     found = []
     for name, function in public_callables():
         docstring = inspect.getdoc(function) or ""
+        if hasattr(function, "_fields") and documented(docstring):
+            found.append(f"{name} is a named tuple: its fields are Attributes, not Parameters")
         if inspect.isclass(function) and "Attributes\n---" in docstring:
             continue
         stated = set(documented(docstring) or ())

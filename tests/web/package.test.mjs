@@ -137,6 +137,13 @@ test("empty arrays give empty results, and queries that see nothing give zeros",
   assert.deepEqual([...out.data, ...lse.data], [0, 0, 0, 0, 0, 0, -Infinity, -Infinity, -Infinity]);
 });
 
+test("a score of zero is never negative", async () => {
+  for (const metric of ["cosine", "dot", "l2"]) {
+    const { scores } = await fw.topK(array([-0, 0], 1, 2), zeros(3, 2), 3, { metric });
+    assert.deepEqual([...scores.data], [0, 0, 0], metric);
+  }
+});
+
 test("workers and the calling thread get the same bytes, on any schedule", async () => {
   const numbers = (...shape) => {
     const x = zeros(...shape);

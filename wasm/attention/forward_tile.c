@@ -19,23 +19,27 @@ void weigh(float *scores, float *max, float *sum, float *correction, int32_t key
     f32x4 origin = wasm_v128_andnot(greatest, none);
     f32x4 shrink = exp_f32x4(sub_f32x4(old, origin));
     store_f32x4(correction, shrink);
+    /* The exponentials are made in two passes: see vector_math.h. */
+    float powers[ATTENTION_KEY_BLOCK * 4];
+    for (int32_t j = 0; j < keys; j++) {
+        float *at = scores + j * QUERY_GROUP;
+        struct exp_parts parts = split_exp_f32x4(sub_f32x4(load_f32x4(at), origin), 0);
+        store_f32x4(at, parts.f);
+        store_f32x4(powers + j * 4, parts.power);
+    }
     /* There is one sum for each remainder of the key's number divided by four. one_query.c, which has four keys in a
      * vector, adds in the same order. */
-    f32x4 pairs[2];
-    for (int32_t pair = 0; pair < 2; pair++) {
-        f32x4 s0 = splat_f32x4(0), s2 = s0;
-        for (int32_t j = pair; j < keys; j += 4) {
-            float *at = scores + j * QUERY_GROUP;
-            f32x4 e0 = exp_f32x4(sub_f32x4(load_f32x4(at), origin));
-            f32x4 e2 = exp_f32x4(sub_f32x4(load_f32x4(at + 2 * QUERY_GROUP), origin));
-            store_f32x4(at, e0);
-            store_f32x4(at + 2 * QUERY_GROUP, e2);
-            s0 = add_f32x4(s0, e0);
-            s2 = add_f32x4(s2, e2);
+    f32x4 s[4] = {splat_f32x4(0), splat_f32x4(0), splat_f32x4(0), splat_f32x4(0)};
+    for (int32_t j = 0; j < keys; j += 4) {
+        for (int32_t i = 0; i < 4; i++) {
+            float *at = scores + (j + i) * QUERY_GROUP;
+            f32x4 e = join_exp_f32x4(load_f32x4(at), load_f32x4(powers + (j + i) * 4));
+            store_f32x4(at, e);
+            s[i] = add_f32x4(s[i], e);
         }
-        pairs[pair] = add_f32x4(s0, s2);
     }
-    store_f32x4(sum, fma_f32x4(load_f32x4(sum), shrink, add_f32x4(pairs[0], pairs[1])));
+    f32x4 total = add_f32x4(add_f32x4(s[0], s[2]), add_f32x4(s[1], s[3]));
+    store_f32x4(sum, fma_f32x4(load_f32x4(sum), shrink, total));
 }
 
 void value_tile(float *out, const float *v, const float *weights, f32x4 low, f32x4 high, int32_t keys) {

@@ -11,7 +11,8 @@
 #include "../shared/row_sums.h"
 #include "../shared/vector_math.h"
 
-enum { EXPONENT_SCALE = 24 };
+/* The exponentials of a block are made in two passes (see vector_math.h), and stay in the L1 cache in between. */
+enum { EXPONENT_SCALE = 24, BLOCK = 512 };
 
 /* Returns the greatest element, ignoring NaN: the exponential of a NaN makes the sum NaN anyway. */
 INLINE float max_row(const float *x, int32_t n) {
@@ -33,18 +34,36 @@ INLINE f32x4 exponential(const float *x, f32x4 max) {
     return scaled_exp_f32x4(sub_f32x4(load_f32x4(x), max), EXPONENT_SCALE);
 }
 
+/* Makes the first part of n exponentials, n a multiple of eight: the fractions in `out`, the powers in `powers`. */
+static NOINLINE void split_exponentials(const float *x, float *out, float *powers, int32_t n, f32x4 max) {
+    for (int32_t i = 0; i < n; i += 8) {
+        struct exp_parts e0 = split_exp_f32x4(sub_f32x4(load_f32x4(x + i), max), EXPONENT_SCALE);
+        struct exp_parts e1 = split_exp_f32x4(sub_f32x4(load_f32x4(x + i + 4), max), EXPONENT_SCALE);
+        store_f32x4(out + i, e0.f);
+        store_f32x4(out + i + 4, e1.f);
+        store_f32x4(powers + i, e0.power);
+        store_f32x4(powers + i + 4, e1.power);
+    }
+}
+
 /* Writes the exponentials of n elements to out and returns their sum. `next_max` contains four maxima, which are
  * updated with n elements of `next`. */
 INLINE float exponentials(const float *x, float *out, int32_t n, float max_value, const float *next, f32x4 *next_max) {
+    float powers[BLOCK];
     f32x4 max = splat_f32x4(max_value), s0 = splat_f32x4(0), s1 = s0, m = *next_max;
     int32_t i = 0;
-    for (; i + 8 <= n; i += 8) {
-        f32x4 e0 = exponential(x + i, max), e1 = exponential(x + i + 4, max);
-        m = pmax_f32x4(pmax_f32x4(m, load_f32x4(next + i)), load_f32x4(next + i + 4));
-        store_f32x4(out + i, e0);
-        store_f32x4(out + i + 4, e1);
-        s0 = add_f32x4(s0, e0);
-        s1 = add_f32x4(s1, e1);
+    while (i + 8 <= n) {
+        int32_t end = n - i < BLOCK ? n / 8 * 8 : i + BLOCK;
+        split_exponentials(x + i, out + i, powers, end - i, max);
+        for (const float *power = powers; i < end; i += 8, power += 8) {
+            f32x4 e0 = join_exp_f32x4(load_f32x4(out + i), load_f32x4(power));
+            f32x4 e1 = join_exp_f32x4(load_f32x4(out + i + 4), load_f32x4(power + 4));
+            m = pmax_f32x4(pmax_f32x4(m, load_f32x4(next + i)), load_f32x4(next + i + 4));
+            store_f32x4(out + i, e0);
+            store_f32x4(out + i + 4, e1);
+            s0 = add_f32x4(s0, e0);
+            s1 = add_f32x4(s1, e1);
+        }
     }
     for (; i < n; i += 4) {
         int32_t left = n - i < 4 ? n - i : 4;

@@ -19,19 +19,34 @@ INLINE f32x4 exp2_fraction_f32x4(f32x4 f) {
     return fma_f32x4(p, f, splat_f32x4(1.0f));
 }
 
-/* 2^scale * e^x for x <= 0 and a constant scale from 0 to 24; NaN gives NaN.
+/* e^x as a fraction f and a power of two: 2^f * power. */
+struct exp_parts {
+    f32x4 f, power;
+};
+
+/* The first part of 2^scale * e^x, for x <= 0 and a constant scale from 0 to 24; NaN gives NaN.
  *
  * Adding 1.5 * 2^23 rounds x log2 e to an integer in the low bits of the mantissa. A shift moves it into the
  * exponent field, which gives a power of two. A result below 2^-127 becomes zero, because its exponent field is
  * zero. A caller that divides by 2^scale afterwards gets accurate results even where they are subnormal. */
-INLINE f32x4 scaled_exp_f32x4(f32x4 x, int scale) {
+INLINE struct exp_parts split_exp_f32x4(f32x4 x, int scale) {
     f32x4 magic = splat_f32x4(12582912.0f + 127.0f + (float)scale);
     f32x4 bounded = pmax_f32x4(x, splat_f32x4((-127.0f - (float)scale) * LN_2));
     f32x4 shifted = fma_f32x4(bounded, splat_f32x4(LOG2_E), magic);
     f32x4 minus_whole = sub_f32x4(magic, shifted);
     f32x4 f = fma_f32x4(bounded, splat_f32x4(LOG2_E), minus_whole);
     f = fma_f32x4(bounded, splat_f32x4(LOG2_E_LOW), f);
-    return mul_f32x4(exp2_fraction_f32x4(f), wasm_i32x4_shl(shifted, 23));
+    return (struct exp_parts){f, wasm_i32x4_shl(shifted, 23)};
+}
+
+/* The second part. */
+INLINE f32x4 join_exp_f32x4(f32x4 f, f32x4 power) { return mul_f32x4(exp2_fraction_f32x4(f), power); }
+
+/* Both parts. They depend on each other for some 50 cycles. A processor that can look at only a few dozen instructions
+ * ahead then waits. Loops over many vectors therefore make the parts in two passes. */
+INLINE f32x4 scaled_exp_f32x4(f32x4 x, int scale) {
+    struct exp_parts parts = split_exp_f32x4(x, scale);
+    return join_exp_f32x4(parts.f, parts.power);
 }
 
 /* e^x for x <= 0; zero if the result would be subnormal. */

@@ -53,6 +53,10 @@ export async function searchRows(launch, { queries, corpus, n, rows, dim, k, met
     indices: launch.copy(Int32Array, indices, n * each),
   }));
   const best = found.length === 1 ? found[0] : merged(found, n, k);
+  // A zero is never -0.
+  best.scores.forEach((x, i) => {
+    if (x === 0) best.scores[i] = 0;
+  });
   return { scores: { data: best.scores, shape: [n, k] }, indices: { data: best.indices, shape: [n, k] } };
 }
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.errors import DTypeError, ShapeError
-from flashwasm.validation import finite_float, floats, shown
+from flashwasm.validation import finite_float, floats, narrowed, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -39,12 +39,6 @@ def float32_rows(x: ArrayLike, name: str, columns: int, ndim: int) -> Array:
         message = f"{name}: expected shape {expected}, got {array.shape}"
         raise ShapeError(message)
     return array if array.dtype is _FLOAT32 else narrowed(floats(array, name))
-
-
-def narrowed(array: Array) -> Array:
-    """Return an array of floats as float32; numbers that are too large become infinite."""
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        return array.astype(_FLOAT32, copy=False)
 
 
 def checked_seed(seed: int) -> int:

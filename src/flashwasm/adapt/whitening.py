@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.adapt.argument_checks import bounded, narrowed
+from flashwasm.adapt.argument_checks import bounded
 from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.kernel_table import INDEX_MAX_DIM
+from flashwasm.keyword_hints import made_by
 from flashwasm.ops import matmul, vecadd
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.default_runtime import checked_runtime
@@ -18,7 +19,7 @@ from flashwasm.storage.file_paths import checked_path
 from flashwasm.storage.file_reading import read_container
 from flashwasm.storage.file_writing import write_container
 from flashwasm.summaries import summary
-from flashwasm.validation import floats, shaped
+from flashwasm.validation import floats, narrowed, shaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +76,7 @@ class Whitening:
     True
     """
 
+    @made_by("fit", "load")
     def __init__(self, mean: Array, matrix: Array, shrinkage: float, power: float) -> None:
         self.mean = narrowed(floats(mean, "mean", ndim=1))
         size = len(self.mean)

@@ -173,8 +173,8 @@ def operations_markdown(results: Sequence[Result], title: str) -> str:
 
 def threads_title(facts: dict[str, Any]) -> str:
     """Return a title with the numbers of threads, on which figures depend most."""
-    threads = counted(facts["threads"], "threads")
-    return f"flashwasm, {threads}; NumPy's threads: {facts['numpy_threads']}"
+    ours = counted(facts["threads"], "threads")
+    return f"flashwasm, {ours}; NumPy's threads: {facts['numpy_threads']}"
 
 
 def machine(threads: int, numpy_threads: str) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def attention(outputs: Outputs, log: LogChoice) -> None:
 def workloads(threads: int, outputs: Outputs, log: LogChoice) -> None:
     """Time the quality-engineering workloads, with all threads.
 
-    The report compares each time with its target in the specification.
+    The report compares each time with its target.
 
     \b
     Example:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -106,6 +106,9 @@ def who(place: str, database: Path, *, explain: bool, as_json: bool) -> None:
 @json_option
 def nearest(nodeid: str, count: int, database: Path, *, explain: bool, as_json: bool) -> None:
     """List the tests that share the most lines with a test; --explain lists these lines.
+
+    Each test has a score, the cosine of the two sets of lines: 1 if both tests run the same lines,
+    0 if they have none in common. After it comes the number of lines that both run.
 
     \b
     Example:
@@ -233,7 +236,7 @@ def gap(
     if html is not None:
         write_page(html, gaps_page(gaps[:count], root, total=len(gaps)))
     if form == "json":
-        found = [_gap_json(one) for one in gaps[:count]]
+        found = [{k: v for k, v in asdict(one).items() if k != "text"} for one in gaps[:count]]
         echo_json({"gaps": found, "unread": absent, "changed": changed})
     elif form == "sarif":
         echo_json(gaps_sarif(gaps[:count], root, repository_root(root)))
@@ -257,11 +260,6 @@ def _print_gap(one: Gap, *, explain: bool) -> None:
     echo_named("extend:", one.nearest_test or "no test is near", separator=" ", indent="    ")
     if explain and one.nearest_lines:
         echo_wrapped(f"    this test runs: {format_lines(one.nearest_lines)}")
-
-
-def _gap_json(one: Gap) -> dict[str, Any]:
-    """Return a gap for JSON, without the text of its lines."""
-    return {name: value for name, value in asdict(one).items() if name != "text"}
 
 
 def _annotation(one: Gap, folder: Path) -> Annotation:

@@ -11,13 +11,14 @@ import numpy.typing as npt
 from flashwasm.distributed.array_sources import ArraySource, loaded, source_of
 from flashwasm.distributed.executors import Call, results_in_order, workers_of
 from flashwasm.distributed.worker_runtime import WorkerSetup
-from flashwasm.errors import CapabilityError, DTypeError, ShapeError
+from flashwasm.errors import CapabilityError, ShapeError
 from flashwasm.flash_attention.attention import attention as attention_here
 from flashwasm.flash_attention.merging import merge_attention
 from flashwasm.flash_attention.options import AttentionOptions, completed
 from flashwasm.flash_attention.score_modifiers import checked_diagonals, is_causal
+from flashwasm.integer_checks import key_lengths
 from flashwasm.summaries import number_of
-from flashwasm.validation import as_array, flag, floats, positive_int
+from flashwasm.validation import as_array, flag, floats, narrowed, positive_int
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -118,7 +119,7 @@ def attention(
     if cutter.sinks is not None:
         # The sinks must be counted only once, so they are merged like one more set of keys whose
         # values are zeros.
-        own = np.broadcast_to(cutter.sinks[:, None], lse.shape).astype(np.float32)
+        own = np.broadcast_to(narrowed(cutter.sinks)[:, None], lse.shape)
         out, lse = merge_attention([out, np.zeros_like(out)], [lse, own])
     return (out, lse) if return_lse else out
 
@@ -196,7 +197,8 @@ class _OptionCutter:
                 f"mask: expected {number_of(self._keys, 'columns')}, one for each key, or 1, "
                 f"got shape {self._mask.shape}"
             )
-        self._lengths = _checked_lengths(options.pop("kv_lengths"), self._keys)
+        given = options.pop("kv_lengths")
+        self._lengths = None if given is None else key_lengths(given, self._keys)
         lengths = np.array(self._keys) if self._lengths is None else self._lengths
         diagonal = options.pop("causal")
         self._diagonals: Array | None = None
@@ -229,15 +231,3 @@ class _OptionCutter:
 def _lead_of(causal: Any) -> tuple[tuple[int, ...], ...]:
     """Return a tuple with the shape of an array of offsets; an empty tuple for other rules."""
     return () if isinstance(causal, (bool, str, np.bool_)) else (np.shape(causal),)
-
-
-def _checked_lengths(kv_lengths: ArrayLike | None, keys: int) -> Array | None:
-    """Return ``kv_lengths`` as int64, or None for None."""
-    if kv_lengths is None:
-        return None
-    lengths = as_array(kv_lengths, "kv_lengths")
-    if lengths.dtype.kind not in "iu":
-        raise DTypeError(f"kv_lengths: expected integers, got {lengths.dtype}")
-    if lengths.size and not 0 <= int(lengths.min()) <= int(lengths.max()) <= keys:
-        raise ShapeError(f"kv_lengths: expected lengths from 0 to {keys}, got {lengths}")
-    return lengths.astype(np.int64)

@@ -19,7 +19,7 @@ from flashwasm.encoder.model_files import CONFIG, TOKENIZER, WEIGHTS
 from flashwasm.encoder.safetensors_file import read_weights
 from flashwasm.encoder.texts import batches_by_length, checked_texts
 from flashwasm.errors import CapabilityError, ShapeError
-from flashwasm.keyword_hints import ENCODE, ENCODER, knows_peers
+from flashwasm.keyword_hints import ENCODE, ENCODER, knows_peers, made_by
 from flashwasm.optional_packages import optional_module
 from flashwasm.progress_bar import progress_report
 from flashwasm.runtime.default_runtime import checked_runtime
@@ -68,13 +68,14 @@ class SentenceEncoder(NotCopied):
         Variant of the kernels that runs the model, such as ``"relaxed"``.
     """
 
+    @made_by("load")
     def __init__(self, folder: Path, runtime: Runtime, precision: Precision = "float32") -> None:
         self.precision = choice(precision, "precision", get_args(Precision))
         tokenizers = optional_module("tokenizers")
+        self.folder = folder = Path(folder)
         config = BertConfig.read(folder / CONFIG)
         self.name = folder.name
         self.dim = config.hidden_size
-        self.folder = folder
         self.variant = runtime.variant
         self._runtime = runtime
         self._max_positions = config.max_position_embeddings
@@ -129,8 +130,6 @@ class SentenceEncoder(NotCopied):
 
         Raises
         ------
-        ShapeError
-            If `precision` is not one of these.
         CapabilityError
             If the model or a required package is not installed, or if the kernels cannot run the
             model. The message says how to install what is missing.

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import ATTENTION_PANEL, STORED_HALVES, STORED_INT8, STORED_PANELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from typing_extensions import Self
 
     from flashwasm.runtime.runtime import Runtime
 
@@ -54,6 +54,10 @@ class CacheArray(ABC):
     @abstractmethod
     def read(self, at: Array) -> Array:
         """Return the rows at some positions, as float32."""
+
+    @abstractmethod
+    def copy_from(self, other: Self, count: int) -> None:
+        """Store the first ``count`` rows of an array of the same format and shape."""
 
     @property
     def nbytes(self) -> int:
@@ -112,6 +116,13 @@ class Float32Panels(CacheArray):
             np.float32
         )
 
+    def copy_from(self, other: Self, count: int) -> None:
+        """Store the first ``count`` rows of an array of the same format and shape."""
+        groups = math.ceil(count / self._tiles.shape[3])
+        self._tiles[:, :, :groups] = other._tiles[:, :, :groups]
+        if self.scales is not None and other.scales is not None:
+            self.scales[:, :, :count] = other.scales[:, :, :count]
+
 
 class Float16Panels(Float32Panels):
     """Rows in panels, rounded to float16."""
@@ -164,17 +175,3 @@ def cache_arrays(
     keys, values = ((batch, heads, rows, columns) for columns in dims)
     panels = _FORMATS[dtype]
     return panels(runtime, keys, values=False), panels(runtime, values, values=True)
-
-
-def check_range(x: Array, name: str, dtype: str) -> None:
-    """Raise ShapeError if a finite number is too large for the format."""
-    largest = float(np.finfo(np.float16).max)
-    if dtype != "float16" or not x.size:
-        return
-    finite = np.abs(np.where(np.isfinite(x), x, 0.0))
-    if float(finite.max()) > largest:
-        message = (
-            f"{name}: expected magnitudes up to {largest:g}, the limit of float16, "
-            f"got {finite.max():g}"
-        )
-        raise ShapeError(message)

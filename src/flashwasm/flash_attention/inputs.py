@@ -17,12 +17,13 @@ from flashwasm.flash_attention.score_modifiers import (
     checked_diagonals,
     checked_modifiers,
 )
+from flashwasm.integer_checks import key_lengths
 from flashwasm.kernel_table import ATTENTION_MAX_DIM, STORED_ROWS
 from flashwasm.summaries import number_of
 from flashwasm.validation import as_array, broadcast, floats, is_float
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -188,8 +189,10 @@ def checked_inputs(
     else:
         keys, values = np.asarray(k), np.asarray(v)
         most_axes = queries.ndim
-    queries, keys, values = (x[None] if x.ndim == 2 else x for x in (queries, keys, values))
-    check_matrices(q=queries, k=keys, v=values)
+    given = queries.shape, keys.shape, values.shape
+    operands = [x[None] if x.ndim == 2 else x for x in (queries, keys, values)]
+    check_matrices(operands, given, "(..., heads, length, dim)")
+    queries, keys, values = operands
     shapes = {"q": queries.shape[:-3], "k": keys.shape[:-3], "v": values.shape[:-3]}
     (heads, rows, dim), columns = queries.shape[-3:], keys.shape[-2]
     mask = None
@@ -220,23 +223,37 @@ def _with_axes(x: Array, lead: int) -> Array:
     return x.reshape((1,) * missing + x.shape) if missing else x
 
 
-def check_matrices(q: Array, k: Array, v: Array) -> None:
-    """Raise ShapeError unless heads, lengths and dimensions agree."""
+def check_matrices(operands: Sequence[Array], given: Sequence[tuple[int, ...]], axes: str) -> None:
+    """Raise ShapeError unless heads, lengths and dimensions agree.
+
+    Parameters
+    ----------
+    operands : sequence of numpy.ndarray, shape (..., heads, length, dim)
+        Queries, keys and values.
+    given : sequence of tuple of int
+        Their shapes as the user gave them, for the message of an error.
+    axes : str
+        Meaning of the axes of these shapes.
+    """
+    (q, k, v), (of_q, of_k, of_v) = operands, given
     if k.shape[-1] != q.shape[-1]:
-        message = f"k: expected the head dimension of q, {q.shape[-1]}, got shape {k.shape}"
+        message = f"k: expected the head dimension of q, {q.shape[-1]}, got shape {of_k}"
         raise ShapeError(message)
     if v.shape[-3:-1] != k.shape[-3:-1]:
-        message = f"v: expected the heads and length of k, {k.shape[-3:-1]}, got shape {v.shape}"
+        message = f"v: expected the heads and the length of k, of shape {of_k}, got shape {of_v}"
         raise ShapeError(message)
     heads, key_heads = q.shape[-3], k.shape[-3]
     if heads != key_heads and (key_heads == 0 or heads % key_heads):
-        message = f"q: expected a multiple of the {number_of(key_heads, 'heads')} of k, got {heads}"
+        message = (
+            f"q: expected a multiple of the {number_of(key_heads, 'heads')} of k, got {heads}: "
+            f"shapes q {of_q} and k {of_k}, axes {axes}"
+        )
         raise ShapeError(message)
-    for name, x in (("q", q), ("v", v)):
+    for name, x, shape in (("q", q, of_q), ("v", v, of_v)):
         if x.shape[-1] > ATTENTION_MAX_DIM:
             message = (
                 f"{name}: expected a head dimension of at most {ATTENTION_MAX_DIM}, "
-                f"got shape {x.shape}"
+                f"got shape {shape}"
             )
             raise ShapeError(message)
 
@@ -261,17 +278,9 @@ def _checked_lengths(kv_lengths: ArrayLike | None, keys: int, lead: tuple[int, .
     """Return the number of keys that may be seen, for each leading index."""
     if kv_lengths is None:
         return np.full(lead, keys)
-    lengths = as_array(kv_lengths, "kv_lengths")
-    if lengths.dtype.kind not in "iu":
-        message = f"kv_lengths: expected integers, got {lengths.dtype}"
-        raise DTypeError(message)
-    if lengths.size and not (0 <= int(lengths.min()) <= int(lengths.max()) <= keys):
-        message = (
-            f"kv_lengths: expected lengths from 0 to {keys}, the number of keys, got {lengths}"
-        )
-        raise ShapeError(message)
+    lengths = key_lengths(kv_lengths, keys)
     try:
-        return np.broadcast_to(lengths.astype(np.int64), lead)
+        return np.broadcast_to(lengths, lead)
     except ValueError:
         message = f"kv_lengths: expected a shape that broadcasts to {lead}, got {lengths.shape}"
         raise ShapeError(message) from None

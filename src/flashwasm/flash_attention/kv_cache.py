@@ -8,7 +8,8 @@ import numpy as np
 
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.flash_attention.attention import attend
-from flashwasm.flash_attention.cache_formats import cache_arrays, check_range
+from flashwasm.flash_attention.cache_formats import cache_arrays
+from flashwasm.flash_attention.cache_inputs import AXES, check_queries, checked_rows
 from flashwasm.flash_attention.decoding import CheckedQueries, DecodingCall
 from flashwasm.flash_attention.inputs import checked_inputs
 from flashwasm.flash_attention.operands import KVStorage, keys_of_cache
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 CacheDType: TypeAlias = Literal["float32", "float16", "int8"]
 _DTYPES = get_args(CacheDType)
-# Number of axes of the stored arrays: batch, heads, keys, columns.
-_AXES = 4
 
 
 class KVCache(NotCopied):
@@ -79,6 +78,8 @@ class KVCache(NotCopied):
     >>> len(cache), cache.attention(np.ones((4, 1, 8))).shape
     (3, (4, 1, 8))
     """
+
+    _instead = "use its method copy, or make one in each process"
 
     @knows_peers(CACHE)
     def __init__(
@@ -128,7 +129,9 @@ class KVCache(NotCopied):
         ClosedError
             If the runtime was closed.
         """
-        keys, values = self._checked(k, "k", self.dim), self._checked(v, "v", self.dv)
+        sizes = self.batch, self.heads
+        keys = checked_rows(k, "k", (*sizes, self.dim), self.dtype)
+        values = checked_rows(v, "v", (*sizes, self.dv), self.dtype)
         count = keys.shape[2]
         if values.shape[2] != count:
             rows = number_of(count, "rows")
@@ -205,7 +208,7 @@ class KVCache(NotCopied):
             if result is not None:
                 return result
         queries = floats(q, "q", at_least=2)
-        missing = queries.ndim - _AXES
+        missing = queries.ndim - AXES
         lead = (self.batch,) if missing == 0 or self.batch > 1 else (1,) * (missing + 1)
         if lead not in self._views:
             self._views[lead] = self._view(lead)
@@ -217,6 +220,7 @@ class KVCache(NotCopied):
             inputs = self._decoding.with_arrays(queries, k, v)
         else:
             given = completed(options, AttentionOptions, KVCache.attention)
+            check_queries(queries, self.batch, self.heads, self.dim)
             inputs = checked_inputs(queries, k, v, given, storage)
             if not options:
                 self._decoding = CheckedQueries.of(queries, inputs)
@@ -243,6 +247,35 @@ class KVCache(NotCopied):
                 message = f"n: expected from 0 to {self._length}, the length, got {shown(n)}"
                 raise ShapeError(message)
             self._length = int(n)
+
+    def copy(self) -> KVCache:
+        """Return a new cache with the same sizes, dtype, keys and values, in the same runtime.
+
+        Each of the two caches can then grow on its own, as in a beam search.
+
+        Returns
+        -------
+        KVCache
+
+        Raises
+        ------
+        OutOfMemoryError, ClosedError
+        """
+        with self.runtime.lock:
+            self.runtime.check_open()
+            copy = KVCache(
+                self.heads,
+                self.dim,
+                self.capacity,
+                dv=self.dv,
+                dtype=self.dtype,
+                batch=self.batch,
+                runtime=self.runtime,
+            )
+            copy._k.copy_from(self._k, self._length)
+            copy._v.copy_from(self._v, self._length)
+            copy._length = self._length
+        return copy
 
     def numpy(self) -> tuple[Array, Array]:
         """Return copies of keys and values, with the rounding of the storage format.
@@ -281,16 +314,3 @@ class KVCache(NotCopied):
                 v_scales=self._v.scales.reshape(lead + self._v.scales.shape[1:]),
             )
         return k, v, storage._replace(placed=keys_of_cache(self.runtime.arena, k, v, storage))
-
-    def _checked(self, x: ArrayLike, name: str, columns: int) -> Array:
-        """Return checked float32 rows with a batch axis."""
-        array = floats(x, name, at_least=3)
-        if array.ndim == _AXES - 1 and self.batch == 1:
-            array = array[None]
-        expected = (self.batch, self.heads, "n", columns)
-        if array.ndim != _AXES or (*array.shape[:2], "n", array.shape[3]) != expected:
-            shape = f"({self.batch}, {self.heads}, n, {columns})"
-            message = f"{name}: expected shape {shape}, got {np.shape(x)}"
-            raise ShapeError(message)
-        check_range(array, name, self.dtype)
-        return array.astype(np.float32, copy=False)

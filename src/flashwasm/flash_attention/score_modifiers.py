@@ -11,8 +11,9 @@ import numpy as np
 
 from flashwasm.array_room import check_room
 from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.integer_checks import integers
 from flashwasm.kernel_table import ATTENTION_OPEN
-from flashwasm.validation import as_array, finite_float, floats, kernel_float, shown
+from flashwasm.validation import finite_float, floats, kernel_float, narrowed, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -150,10 +151,7 @@ def _checked_offsets(causal: ArrayLike, lead: tuple[int, ...], most: int) -> Arr
     """
     # An integer may be too large for NumPy.
     number = max(-most, min(causal, most)) if isinstance(causal, int) else causal
-    offsets = as_array(number, "causal")
-    if offsets.dtype.kind not in "iu":
-        message = f"causal: expected one of {_CHOICES}, got {offsets.dtype}"
-        raise DTypeError(message)
+    offsets = integers(number, "causal", f"one of {_CHOICES}")
     check_room(lead, np.int64)
     clipped = np.clip(offsets, -most, most).astype(np.int64)
     try:
@@ -221,5 +219,4 @@ def _number_of_each_head(x: ArrayLike | None, name: str, heads: int) -> Array | 
     if array.shape != (heads,):
         message = f"{name}: expected shape ({heads},), one for each query head, got {array.shape}"
         raise ShapeError(message)
-    with np.errstate(over="ignore", under="ignore"):
-        return array.astype(np.float32)
+    return narrowed(array)

@@ -13,10 +13,11 @@ from flashwasm.flash_attention.operands import place_rows, place_vector
 from flashwasm.flash_attention.options import PackedOptions, completed, shows_options
 from flashwasm.flash_attention.packed_sequences import PackedSequences, attend_sequences
 from flashwasm.flash_attention.score_modifiers import checked_diagonals, checked_modifiers
+from flashwasm.integer_checks import sequence_offsets
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
-from flashwasm.validation import checked_out, flag, floats, sequence_offsets
+from flashwasm.validation import checked_out, flag, floats
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -161,8 +162,9 @@ def _checked(
     """Check the operands and the offsets of their sequences."""
     queries, keys = floats(q, "q", ndim=3), floats(k, "k", ndim=3)
     values = floats(v, "v", ndim=3)
-    # The check expects the head axis first, so its messages show the shapes in that order.
-    check_matrices(q=queries.swapaxes(0, 1), k=keys.swapaxes(0, 1), v=values.swapaxes(0, 1))
+    by_heads = [x.swapaxes(0, 1) for x in (queries, keys, values)]
+    given = queries.shape, keys.shape, values.shape
+    check_matrices(by_heads, given, "(length, heads, dim)")
     starts_q = _whole_offsets(cu_seqlens_q, "cu_seqlens_q", len(queries))
     keys_too = cu_seqlens_q if cu_seqlens_k is None else cu_seqlens_k
     starts_k = _whole_offsets(keys_too, "cu_seqlens_k", len(keys))

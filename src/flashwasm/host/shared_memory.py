@@ -10,8 +10,10 @@ from typing import Any
 import wasmtime
 from wasmtime import _ffi
 
-from flashwasm.errors import CapabilityError
+from flashwasm.errors import CapabilityError, OutOfMemoryError
 from flashwasm.host.engine import engine
+from flashwasm.summaries import number_of
+from flashwasm.validation import positive_int, shown
 
 PAGE_BYTES = 1 << 16
 MAX_PAGES = 1 << 16
@@ -51,6 +53,36 @@ def check_addresses() -> None:
         mmap.mmap(-1, _RESERVED_BYTES + _ROOM_BYTES, flags=mmap.MAP_PRIVATE, prot=0).close()
     except OSError as error:
         raise CapabilityError(_TOO_FEW_ADDRESSES.format(error.strerror)) from error
+
+
+def most_pages(max_memory: int | None, threads: int, begin: int, each: int) -> int:
+    """Return the maximum number of pages of a runtime's memory.
+
+    Parameters
+    ----------
+    max_memory : int or None
+        The argument of `Runtime`: a number of bytes, or None for as many as possible.
+    threads : int
+        Number of the runtime's threads.
+    begin, each : int
+        Bytes that the runtime itself needs, and bytes that each of its threads needs.
+
+    Raises
+    ------
+    OutOfMemoryError
+        If these bytes exceed the maximum.
+    """
+    most = MAX_PAGES * PAGE_BYTES
+    allowed = most if max_memory is None else min(positive_int(max_memory, "max_memory"), most)
+    pages, needed = allowed // PAGE_BYTES, begin + threads * each
+    if needed > most:
+        message = f"threads: expected at most {(most - begin) // each}, got {shown(threads)}"
+        raise OutOfMemoryError(needed, 0, allowed, message)
+    if needed > pages * PAGE_BYTES:
+        least, workers = -(-needed // PAGE_BYTES) * PAGE_BYTES, number_of(threads, "threads")
+        message = f"max_memory: expected at least {least} bytes for {workers}, got {max_memory}"
+        raise OutOfMemoryError(needed, 0, allowed, message)
+    return pages
 
 
 class _LinkableMemory(wasmtime.SharedMemory):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from flashwasm.errors import ShapeError
+from flashwasm.integer_checks import indices
 from flashwasm.kernel_table import EMBEDDING, ROTARY_EMBEDDING, STATUS_OK
 from flashwasm.runtime.deadline import checker, deadline
 from flashwasm.runtime.default_runtime import checked_runtime
@@ -18,7 +19,7 @@ from flashwasm.runtime.splitting import in_parts
 from flashwasm.runtime.tasks import most_in_one_call, row_tasks
 from flashwasm.runtime.work_limits import MOST_ELEMENTS, SHORTEST_ROW
 from flashwasm.summaries import number_of
-from flashwasm.validation import checked_out, flag, floats, indices, positive_int, shaped, shown
+from flashwasm.validation import checked_out, flag, floats, positive_int, shaped, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

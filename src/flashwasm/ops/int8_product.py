@@ -24,7 +24,7 @@ from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.runtime.splitting import in_parts
 from flashwasm.runtime.tasks import product_tiles
 from flashwasm.summaries import number_of, summary
-from flashwasm.validation import checked_out, choice, floats, shaped
+from flashwasm.validation import checked_out, choice, floats, narrowed, shaped
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -90,7 +90,7 @@ class Int8Matrix(NotCopied):
         if k > MATMUL_I8_MAX_DEPTH:
             raise ShapeError(f"b: expected at most {MATMUL_I8_MAX_DEPTH} rows, got {k}")
         check_room((k, n))
-        matrix = np.asarray(given, np.float32)
+        matrix = narrowed(given)
         if not np.isfinite(matrix).all():
             raise ShapeError("b: expected finite numbers, got NaN or infinity")
         scales = np.abs(matrix).max(axis=0, initial=0) / np.float32(_GREATEST_CODE)

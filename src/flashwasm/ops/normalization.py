@@ -158,6 +158,10 @@ def layer_norm(
     -----
     Ba, Kiros & Hinton, "Layer Normalization", 2016; ONNX's LayerNormalization-17.
 
+    The variance is a float32 number. If it overflows, because numbers of about 1e19 or more are
+    squared, the normalised values are zeros. If it vanishes, because of numbers below about 1e-22,
+    and ``eps`` is 0, they are infinite or NaN. Scale such rows first, to a magnitude of about 1.
+
     Examples
     --------
     >>> import numpy as np
@@ -217,6 +221,8 @@ def rms_norm(
     Notes
     -----
     Zhang & Sennrich, "Root Mean Square Layer Normalization", 2019; ONNX's RMSNormalization-23.
+
+    The mean square is a float32 number, with the same limits as the variance in `layer_norm`.
 
     Examples
     --------

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from flashwasm.array_room import new_array
+from flashwasm.integer_checks import sequence_offsets
 from flashwasm.kernel_table import (
     MEAN_POOL,
     MEAN_POOL_ADD,
@@ -24,7 +25,7 @@ from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import copied_to, in_halves
 from flashwasm.runtime.tasks import most_in_one_call
 from flashwasm.runtime.work_limits import FEWEST_ELEMENTS, MOST_ELEMENTS, SHORTEST_ROW
-from flashwasm.validation import checked_out, flag, floats, sequence_offsets
+from flashwasm.validation import checked_out, flag, floats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

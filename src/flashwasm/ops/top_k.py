@@ -80,7 +80,7 @@ def cosine_top_k(
     Returns
     -------
     scores : numpy.ndarray of float32, shape (n, k)
-        Scores of the best rows, highest first. NaN ranks below every number.
+        Scores of the best rows, highest first. NaN ranks below every number. A zero is never -0.0.
     indices : numpy.ndarray of int64, shape (n, k)
         Numbers of those rows in the corpus. Rows with equal scores are in ascending order.
 
@@ -119,19 +119,20 @@ def cosine_top_k(
         message = f"k: expected at most the {most} of corpus, got {shown(k)}"
         raise ShapeError(message)
     check_room((len(wanted), count), np.int64)
-    leaves = backend is not None or rt.other_backend is not None
-    if leaves and may_leave(rt, backend, (wanted, rows)):
+    other = None
+    if (backend is not None or rt.other_backend is not None) and may_leave(
+        rt, backend, (wanted, rows)
+    ):
         kind, given = (wanted, rows, count, metric), (queries, corpus, k)
         same = {"metric": metric, "runtime": rt, "timeout": timeout}
         other = other_backend(rt, backend, "cosine_top_k", kind, cosine_top_k, given, same)
-        if other is not None:
-            return elsewhere.search(other, rt, (wanted, rows), count, metric, timeout)
-    until = deadline(rt, timeout)
-    return in_halves(
-        _Search(wanted, rows, count, METRICS[metric]),
-        partial(_search, rt, until),
-        _halves,
-    )
+    if other is not None:
+        scores, indices = elsewhere.search(other, rt, (wanted, rows), count, metric, timeout)
+    else:
+        search = _Search(wanted, rows, count, METRICS[metric])
+        scores, indices = in_halves(search, partial(_search, rt, deadline(rt, timeout)), _halves)
+    scores += np.float32(0)  # This turns -0.0 into 0.0.
+    return scores, indices
 
 
 class _Search(NamedTuple):
@@ -271,14 +272,12 @@ def merged(
 def _keys(scores: Array, numbers: Array) -> Array:
     """Return results as integers; a better result is a smaller integer.
 
-    The upper 32 bits are the score. The lower 32 bits are the row's number and the sign of a zero,
-    because zeros of both signs must rank equal.
+    The upper 32 bits are the score, and the lower 32 bits are the number of the row.
     """
     bits = (scores + np.float32(0)).view(np.uint32)
     ascending = np.where(bits >> 31, ~bits, bits | _SIGN)
     places = np.where(np.isnan(scores), np.uint32(2**32 - 1), ~ascending).astype(np.uint64)
-    negative_zero = (scores == 0) & np.signbit(scores)
-    keys: Array = places << 32 | numbers.astype(np.uint64) << 1 | negative_zero
+    keys: Array = places << 32 | numbers.astype(np.uint64)
     return keys
 
 
@@ -288,5 +287,4 @@ def _results(keys: Array) -> tuple[Array, Array]:
     bits = np.where(ascending >> 31, ascending ^ _SIGN, ~ascending)
     scores = bits.view(np.float32)
     scores[keys >> 32 == 2**32 - 1] = np.nan
-    scores[(scores == 0) & (keys & 1 == 1)] = -0.0
-    return scores, (keys >> 1 & (2**31 - 1)).astype(np.int64)
+    return scores, (keys & (2**32 - 1)).astype(np.int64)

@@ -16,6 +16,7 @@ import pytest
 
 if TYPE_CHECKING:
     from flashwasm.pytest_plugin.summary import Summary
+    from flashwasm.qe.changes.coverage_choice import CoverageChoice
 
 # Key of pytest's configuration for the recording that ``--fw-record`` began.
 _RECORDING = pytest.StashKey[Any]()
@@ -44,7 +45,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--fw-coverage",
         metavar="DB",
-        help="With --fw-diff, a coverage.py database with test contexts, made before the change.",
+        help="With --fw-diff, a coverage.py database with test contexts, made before the change. "
+        "Default: coverage.py's data file, if it was recorded before the change.",
+    )
+    group.addoption(
+        "--fw-no-coverage",
+        action="store_true",
+        help="With --fw-diff, use no coverage database; select the tests by imports alone.",
     )
     group.addoption(
         "--fw-record",
@@ -70,12 +77,9 @@ def _begin_recording(config: pytest.Config, database: str | None) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the plugin for the session if one of its options was given."""
     known, diff = config.getoption("--fw-known"), config.getoption("--fw-diff")
-    select = config.getoption("--fw-select")
-    if select and diff is None:
-        raise pytest.UsageError("--fw-select needs --fw-diff, which names the change")
-    coverage = config.getoption("--fw-coverage")
-    if coverage and diff is None:
-        raise pytest.UsageError("--fw-coverage needs --fw-diff, which names the change")
+    for option in ("--fw-select", "--fw-coverage", "--fw-no-coverage"):
+        if config.getoption(option) and diff is None:
+            raise pytest.UsageError(f"{option} needs --fw-diff, which names the change")
     # If a conftest.py loads this plugin, pytest reads the conftest.py files first.
     _begin_recording(config, config.getoption("--fw-record"))
     if known or diff is not None or _RECORDING in config.stash:
@@ -100,9 +104,22 @@ def _register_order(config: pytest.Config, summary: Summary, diff: str) -> None:
 
     select = config.getoption("--fw-select")
     budget = _budget(select) if select else None
-    change, coverage = ChangeOption(config, diff), config.getoption("--fw-coverage")
-    order = ChangeOrder(config, summary, change, budget, coverage)
+    lookup = _coverage_choice(config)
+    change = ChangeOption(config, diff, lookup.path(config.rootpath))
+    order = ChangeOrder(config, summary, change, budget, lookup)
     config.pluginmanager.register(order, "flashwasm-order")
+
+
+def _coverage_choice(config: pytest.Config) -> CoverageChoice:
+    """Return the choice of a coverage database by the two options for it."""
+    from flashwasm.qe.changes.coverage_choice import CoverageChoice
+
+    named, refused = "--fw-coverage", "--fw-no-coverage"
+    database, off = config.getoption(named), config.getoption(refused)
+    if database and off:
+        raise pytest.UsageError(f"{named} and {refused} exclude each other; give one of them")
+    path = config.invocation_params.dir / database if database else None
+    return CoverageChoice(path, off=off, named=named, refused=refused)
 
 
 def _budget(select: str) -> float | int | str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from flashwasm.errors import FlashWasmError
@@ -20,6 +22,8 @@ class ChangeOption:
         Configuration of the session.
     diff : str
         Path of a diff, or else a git revision.
+    database : pathlib.Path or None
+        Coverage database that the session reads, which is not part of the change.
 
     Raises
     ------
@@ -32,14 +36,14 @@ class ChangeOption:
         Repository and revision before the change; None for a diff.
     """
 
-    def __init__(self, config: pytest.Config, diff: str) -> None:
+    def __init__(self, config: pytest.Config, diff: str, database: Path | None) -> None:
         folder = config.invocation_params.dir
         self.before: tuple[GitRepository, str] | None = None
         self._file = folder / diff
         if self._file.is_file():
             return
-        options = ("--fw-coverage", "--fw-record", "--fw-known")
-        own = tuple(folder / path for path in map(config.getoption, options) if path)
+        options = map(config.getoption, ("--fw-record", "--fw-known"))
+        own = (database, *(folder / path for path in options if path))
         try:
             self.before = GitRepository(config.rootpath), diff
             self._changes = self.before[0].changes_since(diff, without=own)

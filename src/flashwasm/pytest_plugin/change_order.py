@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from flashwasm.summaries import are, counted, them
+
 if TYPE_CHECKING:
     from flashwasm.pytest_plugin.change_option import ChangeOption
     from flashwasm.pytest_plugin.summary import Summary
+    from flashwasm.qe.changes.coverage_choice import CoverageChoice
     from flashwasm.qe.changes.selected_tests import SelectedTest
-    from flashwasm.qe.changes.unified_diff import ChangedFile
-    from flashwasm.qe.coverage.coverage_index import CoverageIndex
 
 __all__ = ["SAFE", "ChangeOrder"]
 
@@ -41,8 +43,8 @@ class ChangeOrder:
     budget : int, float, str or None
         Maximum number of tests to run (int), or maximum time in seconds (float). "safe" runs the
         tests that the change may reach. None runs all tests.
-    coverage : str or None
-        Path of a coverage database. None selects the tests by imports alone.
+    lookup : CoverageChoice
+        The choice of a coverage database. Without one, imports alone select the tests.
     """
 
     def __init__(
@@ -51,19 +53,23 @@ class ChangeOrder:
         summary: Summary,
         change: ChangeOption,
         budget: float | str | None,
-        coverage: str | None,
+        lookup: CoverageChoice,
     ) -> None:
         self._config = config
         self._summary = summary
         self._change = change
         self._budget = budget
-        self._coverage = coverage
+        self._lookup = lookup
         self._seconds: dict[str, float] = {}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Order the tests by relevance, and deselect those that do not fit into the budget."""
-        self._summary.guarded("order the tests", lambda: self._order(items))
+        capture = self._config.pluginmanager.getplugin("capturemanager")
+        # The workers of pytest-xdist order the same tests at the same time, and show nothing.
+        shown = not hasattr(self._config, "workerinput")
+        with capture.global_and_fixture_disabled() if capture and shown else nullcontext():
+            self._summary.guarded("order the tests", lambda: self._order(items, progress=shown))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Sum up the duration of each test, for later selections by time."""
@@ -75,27 +81,32 @@ class ChangeOrder:
         if self._seconds and not hasattr(self._config, "workeroutput"):
             self._summary.guarded("store the durations of the tests", self._keep_times)
 
-    def _order(self, items: list[pytest.Item]) -> None:
+    def _order(self, items: list[pytest.Item], *, progress: bool) -> None:
         """Order the session's tests in place by their relevance to the change."""
         from flashwasm.qe.changes.safe_selection import WITHOUT_EVIDENCE, safe_selection
-        from flashwasm.qe.coverage.coverage_index import CoverageIndex
         from flashwasm.qe.similarity.suite_index import SuiteIndex
 
         changes = self._change.changes()
         if not items or not changes:
             self._summary.lines.append("the diff changes nothing: the order is pytest's")
             return
-        database = self._coverage and self._config.invocation_params.dir / self._coverage
-        coverage = CoverageIndex.load(database) if database else None
-        if database and coverage is not None:
-            self._note_differing(database, coverage, changes)
+        found = self._lookup.load(
+            self._config.rootpath,
+            changes,
+            self._change.before,
+            self._summary.lines.append,
+            progress=progress,
+        )
         folder = Path(os.path.commonpath([str(item.path.parent) for item in items]))
         # The scorer by embeddings is left out, since embedding a suite may take minutes.
-        index = SuiteIndex.build(folder, scorers=["characters"])
-        selection = safe_selection(index, changes, coverage)
+        index = SuiteIndex.build(folder, scorers=["characters"], progress=progress)
+        coverage = None if found is None else found[1]
+        selection = safe_selection(index, changes, coverage, progress=progress)
         self._summary.lines += [
             f"{path}: only comments or layout change" for path in selection.layout[:_SHOWN]
         ]
+        if (text := selection.reach_of_everything) is not None:
+            self._summary.lines.append(text)
         sure, rest = (_places(tests, index.root) for tests in (selection.sure, selection.rest))
         # A change may also reach items that are not test functions, such as doctests. They come
         # after the tests that it is known to reach.
@@ -115,29 +126,25 @@ class ChangeOrder:
             self._config.hook.pytest_deselected(items=left_out)
             missed = sum(id(item) not in chosen for item in reached)
             self._note_left_out(left_out, len(order), missed)
-
-    def _note_differing(
-        self, database: Path, coverage: CoverageIndex, changes: list[ChangedFile]
-    ) -> None:
-        """Add a line to the summary if a source file has changed since the recording."""
-        from flashwasm.qe.changes.recorded_sources import differing_sources
-
-        root = self._config.rootpath
-        before = self._change.before
-        for name in differing_sources(database, coverage.files, root, changes, before)[:1]:
-            self._summary.lines.append(
-                f"{self._coverage} was recorded with another version of {name}, so tests may be "
-                "left out"
-            )
+        elif self._budget is not None:
+            self._summary.lines.append(f"0 of {counted(len(order), 'tests')} are left out")
 
     def _note_left_out(self, left_out: list[pytest.Item], total: int, missed: int) -> None:
-        """Add lines that name the tests left out, beginning with those that may be reached."""
-        self._summary.lines.append(f"{len(left_out)} of {total} tests were left out:")
-        self._summary.lines += [f"    {item.nodeid}" for item in left_out[:_SHOWN]]
-        if len(left_out) > _SHOWN:
-            self._summary.lines.append(f"    and {len(left_out) - _SHOWN} more")
-        if missed:
-            self._summary.lines.append(f"the change may reach the first {missed} of them")
+        """Add a line with the number of tests left out, and name those that may be reached.
+
+        They are the first ``missed`` of the tests left out.
+        """
+        number, all_of_them = len(left_out), them(len(left_out))
+        start = f"{number:,} of {counted(total, 'tests')} {are(number)} left out"
+        if not missed:
+            reason = f"the change is not known to reach {all_of_them}"
+            self._summary.lines.append(f"{start}, as {reason}")
+            return
+        reached = all_of_them if missed == number else f"{missed:,} of them"
+        self._summary.lines.append(f"{start}; the change may reach {reached}:")
+        self._summary.lines += [f"    {item.nodeid}" for item in left_out[: min(missed, _SHOWN)]]
+        if missed > _SHOWN:
+            self._summary.lines.append(f"    and {missed - _SHOWN:,} more")
 
     def _fitting(self, order: list[pytest.Item]) -> list[pytest.Item]:
         """Return the tests that fit into the budget; after one that does not, others still may."""

@@ -14,6 +14,9 @@ class NotCopied:
     objects would then write to the same memory.
     """
 
+    # The way to get another such object.
+    _instead = "make one in each process"
+
     def __reduce__(self) -> NoReturn:
         """Raise TypeError, because the object cannot be copied or pickled.
 
@@ -23,7 +26,7 @@ class NotCopied:
             Always.
         """
         name = type(self).__name__
-        instead = "make one in each process"
+        instead = self._instead
         if hasattr(self, "save"):
             instead += ", or use its methods save and load"
         message = f"{name} objects cannot be pickled or copied, because of their memory: {instead}"

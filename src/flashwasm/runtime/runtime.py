@@ -13,10 +13,10 @@ from flashwasm.backends.registry import SANDBOX, checked_name
 from flashwasm.errors import ClosedError
 from flashwasm.host.engine import checked_variant
 from flashwasm.host.instance import INSTANCE_BYTES, Instance
-from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES, SharedMemory, check_addresses
+from flashwasm.host.shared_memory import PAGE_BYTES, SharedMemory, check_addresses, most_pages
 from flashwasm.host.workers import Workers, available_cpus
 from flashwasm.keyword_hints import RUNTIME, knows_peers
-from flashwasm.runtime.arena import Arena
+from flashwasm.runtime.arena import Arena, room
 from flashwasm.runtime.copies import copy_in_pieces
 from flashwasm.runtime.deadline import checker
 from flashwasm.runtime.not_copied import NotCopied
@@ -71,7 +71,7 @@ class Runtime(NotCopied):
     ShapeError, DTypeError
         If an argument is out of range or of the wrong type.
     OutOfMemoryError
-        If ``max_memory`` is too small for the threads' stacks and workspaces.
+        If ``max_memory``, or 4 GiB, is too small for the threads' stacks and workspaces.
     FlashWasmError
         If a file of the package is missing or damaged.
 
@@ -105,9 +105,7 @@ class Runtime(NotCopied):
         check_addresses()
         self.variant: Variant = checked_variant(variant)
         self.timeout = seconds(timeout, "timeout")
-        limit = MAX_PAGES
-        if max_memory is not None:
-            limit = min(positive_int(max_memory, "max_memory") // PAGE_BYTES, MAX_PAGES)
+        limit = most_pages(max_memory, self.threads, _FIRST_FREE, room(INSTANCE_BYTES))
         memory = SharedMemory(_FIRST_FREE // PAGE_BYTES, limit)
         self.arena = Arena(memory, _FIRST_FREE)
         # Blocks that belong to the instances until the runtime is closed.

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from flashwasm.array_room import check_room
 from flashwasm.errors import DTypeError, IndexRangeError, ShapeError
-from flashwasm.validation import as_array
+from flashwasm.integer_checks import integers
+from flashwasm.validation import as_array, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Array = NDArray[Any]
+    # An argument that contains ids.
+    Ids: TypeAlias = ArrayLike | AbstractSet[int] | AbstractSet[str]
 
 # The greatest integer id, that of int64.
 _MOST = 2**63 - 1
@@ -58,7 +62,7 @@ class IdTable:
                 message = f"ids: {count} integers from {self.next} on exceed the range of int64"
                 raise ShapeError(message)
             return self.next + np.arange(count, dtype=np.int64)
-        array = self._checked(ids, count)
+        array = self._checked(ids, "ids", count)
         seen: set[Any] = set()
         for one in array.tolist():
             if one in seen or one in self.positions:
@@ -90,16 +94,25 @@ class IdTable:
     def __contains__(self, one: object) -> bool:
         return one in self.positions
 
-    def known(self, wanted: object) -> list[int]:
-        """Return the positions of a set of ids. Ids that are not in the index are ignored."""
-        if not isinstance(wanted, (set, frozenset)):
-            message = f"filter: expected a set of ids, got {type(wanted).__name__}"
-            raise DTypeError(message)
+    def known(self, wanted: Ids) -> list[int]:
+        """Return the positions of the ids of a filter. Ids that are not in the index are ignored.
+
+        An array must not contain an id twice. A mask of zeros and ones is therefore refused.
+        """
+        if not isinstance(wanted, AbstractSet):
+            array = self._checked(wanted, "filter")
+            wanted = set(array.tolist())
+            if len(wanted) < len(array):
+                message = (
+                    f"filter: expected a mask of booleans, or ids that each occur once, got "
+                    f"{len(array)} ids of which {len(wanted)} are distinct"
+                )
+                raise ShapeError(message)
         return [self.positions[one] for one in wanted if one in self.positions]
 
-    def find(self, ids: ArrayLike | set[int] | set[str]) -> Array:
+    def find(self, ids: Ids) -> Array:
         """Return the positions of ids, or raise if one is not in the index or is given twice."""
-        array = self._checked(ids).tolist()
+        array = self._checked(ids, "ids").tolist()
         found = {}
         for one in array:
             if one not in self.positions:
@@ -138,41 +151,31 @@ class IdTable:
         """Return the ids at some positions; -1 or None where a position is -1."""
         return self._table[positions]
 
-    def _checked(self, ids: ArrayLike | set[int] | set[str], count: int | None = None) -> Array:
+    def _checked(self, ids: Ids, name: str, count: int | None = None) -> Array:
         """Return an argument as int64 ids, or as an array of str objects.
 
         Raise ShapeError unless there are ``count`` ids. A ``count`` of None allows any number.
         """
-        listed: ArrayLike = [*ids] if isinstance(ids, (set, frozenset)) else ids
-        array = as_array(listed, "ids")
+        listed: ArrayLike = [*ids] if isinstance(ids, AbstractSet) else ids
+        array = as_array(listed, name)
         if array.ndim == 0:
-            message = f"ids: expected an array of integers or strings, got {type(ids).__name__}"
+            message = f"{name}: expected an array of integers or strings, got {type(ids).__name__}"
             raise DTypeError(message)
-        if array.dtype.kind == "U" and isinstance(listed, (list, tuple)):
-            # NumPy would turn the integers of a mixed list into strings.
-            others = [one for one in listed if not isinstance(one, str)]
-            if others:
-                message = f"ids: expected integers or strings, got {others[0]!r} among strings"
-                raise DTypeError(message)
         if array.ndim != 1:
-            message = f"ids: expected shape (n,), got {array.shape}"
+            message = f"{name}: expected shape (n,), got {array.shape}"
             raise ShapeError(message)
         if count is not None and len(array) != count:
-            message = f"ids: expected {count}, one for each vector, got {len(array)}"
+            message = f"{name}: expected {count}, one for each vector, got {len(array)}"
             raise ShapeError(message)
         check_room(array.shape, np.int64)
         if array.size == 0:
             return _empty(self.kind or "int", 0)
-        kind = _kind(array)
+        checked = _strings(listed, array, name) if _are_text(array) else _int64(listed, name)
+        kind = _kind(checked)
         if self.kind and kind != self.kind:
-            message = f"ids: the ids of this index are {_NAMES[self.kind]}, got {_NAMES[kind]}"
+            message = f"{name}: the ids of this index are {_NAMES[self.kind]}, got {_NAMES[kind]}"
             raise DTypeError(message)
-        if kind == "str":
-            return _checked_strings(array)
-        if array.dtype.kind == "u" and int(array.max()) > _MOST:
-            message = f"ids: {array.max()} exceeds the range of int64"
-            raise ShapeError(message)
-        return array.astype(np.int64)
+        return checked
 
 
 # The value that means "no id", for each type of ids.
@@ -185,25 +188,41 @@ def _empty(kind: str, size: int) -> Array:
     return np.full(size, _MISSING[kind], np.int64 if kind == "int" else object)
 
 
-def _kind(array: Array) -> str:
-    """Return "int" or "str" for the elements of an array; raise if they cannot be ids."""
-    if array.dtype.kind in "iu":
-        return "int"
-    if array.dtype.kind in "UT":
-        return "str"
-    if array.dtype == object and all(isinstance(one, str) for one in array):
-        return "str"
-    message = f"ids: expected integers or strings, got {array.dtype}"
-    raise DTypeError(message)
+def _kind(ids: Array) -> str:
+    """Return the type of checked ids."""
+    return "str" if ids.dtype == object else "int"
 
 
-def _checked_strings(array: Array) -> Array:
-    """Return strings as an array of str objects; raise if UTF-8 cannot encode one."""
+def _are_text(array: Array) -> bool:
+    """Return True if an array contains strings."""
+    if array.dtype == object:
+        return all(isinstance(one, str) for one in array)
+    return array.dtype.kind in "UT"
+
+
+def _int64(ids: ArrayLike, name: str) -> Array:
+    """Return ids as int64; raise if one is not an integer, or beyond the range of int64."""
+    array = integers(ids, name, "integers or strings")
+    for one in (int(array.min()), int(array.max())):
+        if not -_MOST - 1 <= one <= _MOST:
+            message = f"{name}: {shown(one)} exceeds the range of int64"
+            raise ShapeError(message)
+    return array.astype(np.int64)
+
+
+def _strings(ids: ArrayLike, array: Array, name: str) -> Array:
+    """Return ids as an array of str objects; raise if one is no string, or not valid Unicode."""
+    if isinstance(ids, (list, tuple)):
+        # NumPy turns the integers of a mixed list into strings.
+        others = [one for one in ids if not isinstance(one, str)]
+        if others:
+            message = f"{name}: expected integers or strings, got {others[0]!r} among strings"
+            raise DTypeError(message)
     strings = np.empty(len(array), object)
     strings[:] = array.tolist()
     try:
         "".join(strings).encode()
     except UnicodeEncodeError as error:
-        message = f"ids: expected text that UTF-8 can encode, got {error.object[error.start]!r}"
+        message = f"{name}: expected text that UTF-8 can encode, got {error.object[error.start]!r}"
         raise ShapeError(message) from None
     return strings

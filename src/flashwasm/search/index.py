@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from flashwasm.runtime.deadline import Deadline
     from flashwasm.runtime.runtime import Runtime
     from flashwasm.runtime.splitting import Halves
+    from flashwasm.search.external_ids import Ids
     from flashwasm.search.parameters import IndexDType
     from flashwasm.storage.file_format import Container
 
@@ -146,7 +147,7 @@ class Index(NotCopied, ABC):
             self._finish(launch)
             self._add(launch, rows, self._ids.new(ids, len(rows)))
 
-    def remove(self, ids: ArrayLike | set[int] | set[str]) -> None:
+    def remove(self, ids: Ids) -> None:
         """Remove vectors.
 
         A `FlatIndex` moves the vectors behind the removed ones forward, and keeps the order. An

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flashwasm.html_tables import html_table
+from flashwasm.summaries import number_of
 from flashwasm.validation import flag
 
 # With this many vectors per candidate that a search keeps, comparing with all vectors takes as long
@@ -54,4 +55,4 @@ def plan(vectors: int, kept: int, *, exact: bool | None) -> tuple[bool, str]:
     bound = CROSSOVER * kept
     some = vectors <= bound
     compared = f"{'at most' if some else 'more than'} {bound} = {CROSSOVER} max(ef, k)"
-    return some, f"{vectors} vectors, {compared}"
+    return some, f"{number_of(vectors, 'vectors')}, {compared}"

@@ -7,6 +7,7 @@ An array of another dtype, or an object that is not an array, is refused.
 import tempfile
 
 import numpy as np
+from option_rows import BEYOND_FLOATS
 from subject import Row, row
 
 import flashwasm as fw
@@ -161,7 +162,12 @@ def int_array(name, x, *, optional=False, outside=fw.IndexRangeError, most_axes=
     rows = _layouts(name, x)
     rows += [row(f"{name} of {d.__name__}", name, x.astype(d)) for d in (np.int8, np.uint64)]
     rows += _refused(name, x, [np.float32, np.bool_, np.float64])
-    rows.append(row(f"{name} of integers beyond 64 bits", name, [10**30] * len(x), fw.DTypeError))
+    beyond = fw.ShapeError if outside is None else outside
+    for n in (10**30, 2**64, 2**63, -(2**63) - 1, BEYOND_FLOATS):
+        one_of_them = x.astype(object)
+        one_of_them.flat[0] = n
+        case = f"with {n:.3g} in a list" if n != BEYOND_FLOATS else "beyond any float in a list"
+        rows.append(row(f"{name} {case}", name, one_of_them.tolist(), beyond))
     if not optional:
         rows.append(row(f"{name} of None", name, None, fw.DTypeError))
     if outside is not None:

@@ -102,6 +102,7 @@ SUBJECTS = [
             *overlapping("q", Q, Q.shape),
             *timeout_option(),
             row("q of 3 heads", "q", normal(3, 3, 4), fw.ShapeError),
+            row("q of one head", "q", normal(3, 4), fw.ShapeError),
             *(
                 row(f"q of {n} queries without heads", "q", normal(0, n, 4), gives=normal(0, n, 4))
                 for n in (1, 3)

@@ -125,7 +125,7 @@ SUBJECTS = [
             *path_option("path"),
             row("queries of None", "queries", None, fw.DTypeError),
             *count("k", 3),
-            row("filter of a list", "filter", [7], fw.DTypeError),
+            row("filter of an id twice", "filter", [7, 7], fw.ShapeError),
             row("an option that is unknown", "options", {}, TypeError),
         ],
         searched,

@@ -61,7 +61,10 @@ SUBJECTS = [
                 fw.CapabilityError,
             ),
             *count("max_memory", 1 << 27, big=None, zero=fw.ShapeError, optional=True),
-            unnamed("max_memory of a page", "max_memory", 1 << 16, fw.OutOfMemoryError),
+            *(
+                row(f"max_memory of {n}", "max_memory", n, fw.OutOfMemoryError)
+                for n in (1, 1000, 1 << 16, 1 << 20)
+            ),
             *timeout_option(launches=False),
         ],
         made,

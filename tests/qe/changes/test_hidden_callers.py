@@ -53,6 +53,21 @@ def first_caller(user):
     return Case(f"{broken}def test_broken():\n    assert get() == 1\n", user)
 
 
+def leftover(user):
+    """Return a case in which an object outlives its test only after the change.
+
+    No recording of living objects shows such a dependency. ``use`` keeps a text on an object and
+    then runs the changed function, ``last`` keeps another text without it, and ``titled`` calls the
+    method on an object that has a text.
+    """
+    tests = (
+        "from shop.CASE_user import last, titled, use\n\ndef test_first():\n    use('first')\n\n"
+        "def test_titled():\n    titled()\n\ndef test_broken():\n    assert last() == 'last'\n"
+    )
+    direct = "from shop.CASE_user import use\n\ndef test_direct():\n    use('direct')\n"
+    return Case(tests, f"from shop.CASE import f\n{user}", direct=direct)
+
+
 def asserting(expression, imports=""):
     """Return the source of a test with one assertion."""
     return f"{imports}\n\ndef test_broken():\n    assert {expression}\n"
@@ -141,6 +156,28 @@ CASES = {
         "from shop.CASE import f\n\ndef single(function):\n    results = []\n\n    def inner():\n"
         "        if not results:\n            results.append(function())\n"
         "        return results[0]\n    return inner\n\nget = single(f)\n"
+    ),
+    "object_that_the_change_returns_to_a_pool": leftover(
+        "free = []\n\nclass Kept:\n    text = None\n\n    def keep(self, text):\n"
+        "        if self.text is None:\n            self.text = text\n        return self.text\n\n"
+        "def take():\n    return free.pop() if free else Kept()\n\n"
+        "def use(text):\n    kept = take()\n    kept.keep(text)\n"
+        "    if f() > 1:\n        free.append(kept)\n\n"
+        "def titled():\n    kept = Kept()\n    kept.text = 'title'\n    kept.keep('')\n\n"
+        "def last():\n    return take().keep('last')\n"
+    ),
+    "object_that_the_change_leaves_to_a_library": leftover(
+        "import logging\n\nclass Kept(logging.Handler):\n    text = None\n\n"
+        "    def emit(self, record):\n"
+        "        if self.text is None:\n            self.text = record.msg\n\n"
+        "def logged(text, kept):\n    logger = logging.getLogger('CASE')\n"
+        "    logger.addHandler(kept)\n    logger.warning(text)\n    return logger\n\n"
+        "def use(text):\n    kept = Kept()\n    logger = logged(text, kept)\n"
+        "    if f() < 2:\n        logger.removeHandler(kept)\n\n"
+        "def titled():\n    kept = Kept()\n    kept.text = 'title'\n"
+        "    logged('', kept).removeHandler(kept)\n\n"
+        "def last():\n    kept = Kept()\n    logger = logged('last', kept)\n"
+        "    text = logger.handlers[0].text\n    logger.removeHandler(kept)\n    return text\n"
     ),
 }
 

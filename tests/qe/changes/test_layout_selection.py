@@ -122,7 +122,7 @@ def test_the_command_says_that_only_comments_change(project):
     listed = invoke("--dry-run")
     assert (listed.exit_code, listed.stdout) == (1, "")
     assert said in listed.stderr
-    assert "10 other tests are left out: only comments or layout change" in listed.stderr
+    assert "10 tests are left out, as only comments or layout change" in listed.stderr
     document = json.loads(invoke("--json").stdout)
     assert (document["tests"], document["layout"]) == ([], ["shop/limits.py"])
     assert document["left_out_reason"] == "only comments or layout change"

@@ -149,7 +149,7 @@ def test_tests_that_a_change_cannot_reach_are_left_out(project, coverage):
         "test_sums",
     }
     assert document["left_out"] == 4
-    assert document["left_out_reason"] == "no changed line is known to reach the others"
+    assert document["left_out_reason"] == "the change is not known to reach them"
     assert document["sure_left_out"] == []
     assert document["everything"] is None
 
@@ -189,7 +189,7 @@ def test_sure_tests_that_do_not_fit_a_budget_are_named(project, pytester):
     assert "4 tests that the change may reach are left out: tests/" in stderr
     assert len(select("--diff", "x.diff", "--budget", 2, "--conservative")[0]) == 6
     done = pytester.runpytest(*IN_THIS_PROCESS, "tests", "--fw-diff=x.diff", "--fw-select=2")
-    done.stdout.fnmatch_lines(["9 of 11 tests were left out:", "the change may reach the first 5*"])
+    done.stdout.fnmatch_lines(["9 of 11 tests are left out; the change may reach 5 of them:"])
 
 
 def test_the_likely_choice_is_smaller_and_says_so(project):
@@ -338,7 +338,8 @@ def test_the_most_similar_tests_run_if_no_test_is_known_to_be_reached(project, p
     (project / "x.diff").write_text(change_project(project, {"tool.py": ("", "X = 1\n")}))
     selected, document = select("--diff", "x.diff")
     assert len(selected) == 10
-    assert document["left_out_reason"].endswith("no test is known to reach it")
+    reason = "the change is not known to reach any test, and the chosen ones resemble it most"
+    assert document["left_out_reason"] == reason
     done = pytester.runpytest(*IN_THIS_PROCESS, "tests", "--fw-diff=x.diff", "--fw-select=safe")
     done.assert_outcomes(passed=11)
 

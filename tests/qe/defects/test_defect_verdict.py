@@ -233,6 +233,14 @@ def test_a_test_without_a_stack_is_known_by_its_name(tmp_path):
     assert statuses(library, alone) == {"perhaps"}
 
 
+@pytest.mark.parametrize("style", ["no", "line"])
+def test_failures_of_a_run_without_stacks_are_known_by_their_messages(runs, tmp_path, style):
+    library = learnt(runs, "discount")
+    found = failures(run(tmp_path / style, "discount", style=style))
+    assert statuses(library, found) == {"known"}
+    assert {one.defect for one in matches(library, found).values()} == {"discount"}
+
+
 def test_a_failure_of_nothing_similar_is_new(runs):
     library = learnt(runs, "name")
     found = library.match(failures(runs["half"])["test_half"])

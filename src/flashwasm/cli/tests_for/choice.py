@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from flashwasm.cli.output import from_here
 from flashwasm.qe.coverage.line_ranges import format_lines
-from flashwasm.summaries import are, counted
+from flashwasm.summaries import are, counted, them
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.case_counts import CaseCounts
@@ -100,13 +100,18 @@ class Choice:
         return [s.test.nodeid for s in self.selection.sure if s.test.nodeid not in ids]
 
     @property
+    def _unreached(self) -> int:
+        """Number of tests that the change is not known to reach and that were not chosen."""
+        return self.left_out - len(self.missed)
+
+    @property
     def reason_left_out(self) -> str:
         """Reason for leaving out the tests that the change does not reach."""
         if self.selection.only_layout:
             return "only comments or layout change"
         if not self.selection.sure:
-            return "they are less similar to the change; no test is known to reach it"
-        return "no changed line is known to reach the others"
+            return "the change is not known to reach any test, and the chosen ones resemble it most"
+        return f"the change is not known to reach {them(self._unreached)}"
 
     @property
     def unknown_cases(self) -> list[str]:
@@ -127,8 +132,7 @@ class Choice:
         """Return notes on the tests left out, and the reasons."""
         selection = self.selection
         notes = []
-        if (everything := selection.everything) is not None:
-            text = f"any test may depend on {everything}, so the change may reach every test"
+        if (text := selection.reach_of_everything) is not None:
             notes.append(Note(text))
         if paths := selection.layout:
             notes.append(Note(f"{_some(paths)}: only comments or layout change"))
@@ -153,9 +157,9 @@ class Choice:
             number = counted(len(missed), "tests")
             text = f"{number} that the change may reach {are(len(missed))} left out"
             notes.append(Note(f"{text}: {_some(missed)}", risk=True))
-        if (others := self.left_out - len(self.missed)) > 0:
-            number = counted(others, "other tests")
-            notes.append(Note(f"{number} {are(others)} left out: {self.reason_left_out}"))
+        if (others := self._unreached) > 0:
+            number = counted(others, "other tests" if missed else "tests")
+            notes.append(Note(f"{number} {are(others)} left out, as {self.reason_left_out}"))
         return notes
 
 

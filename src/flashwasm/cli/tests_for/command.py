@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,7 +19,7 @@ from flashwasm.cli.options import (
 from flashwasm.cli.output import no_tests, note, note_missing, note_skipped, nothing_found
 from flashwasm.cli.tests_for.change_options import ChangeSource, change_options
 from flashwasm.cli.tests_for.choice import Choice
-from flashwasm.cli.tests_for.coverage_lookup import CoverageLookup, coverage_options
+from flashwasm.cli.tests_for.coverage_options import coverage_options
 from flashwasm.cli.tests_for.github import annotate, annotate_nothing, write_status
 from flashwasm.cli.tests_for.pytest_arguments import CommandOfPytest, pytest_arguments
 from flashwasm.cli.tests_for.pytest_run import PytestRun
@@ -33,6 +34,9 @@ from flashwasm.qe.defects.durations import read_times_and_cases
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 from flashwasm.qe.suites.pytest_rootdir import pytest_rootdir
 from flashwasm.qe.suites.pytest_settings import read_settings
+
+if TYPE_CHECKING:
+    from flashwasm.qe.changes.coverage_choice import CoverageChoice
 
 __all__ = ["tests_for"]
 
@@ -95,7 +99,7 @@ _RUNNING_NONE = ("ids", "json")
 def tests_for(
     path: Path,
     change: ChangeSource,
-    lookup: CoverageLookup,
+    lookup: CoverageChoice,
     budget: str | None,
     times: Path | None,
     output_format: str | None,
@@ -143,7 +147,7 @@ def tests_for(
         if form == "github":
             annotate_nothing(reason)
         nothing_found(reason)
-    database = lookup.load(root, change, changes)
+    database = lookup.load(root, changes, change.before(root), note, progress=True)
     coverage = None if database is None else database[1]
     seconds, ran = ({}, {}) if times is None else read_times_and_cases(times)
     index = SuiteIndex.build(path, **embedding)

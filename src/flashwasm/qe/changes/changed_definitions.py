@@ -50,8 +50,8 @@ def changed_definitions(changes: Sequence[ChangedFile], root: Path) -> set[str]:
     """Return the names of the definitions whose lines a change adds, edits or removes.
 
     A line inside a method names the method and its class. A definition that its file registers
-    under another name, as ``{"upper": do_upper}`` does, has that name, too. Names such as
-    ``__init__``, which Python gives, are left out: every class has them.
+    under another name, as in ``{"upper": do_upper}``, has that name, too. Names that Python
+    defines, such as ``__init__``, are left out, because many classes have them.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def changed_definitions(changes: Sequence[ChangedFile], root: Path) -> set[str]:
 def changed_functions(changes: Sequence[ChangedFile], root: Path) -> str:
     """Return the text of the functions and constants that a change edits.
 
-    The text is that after the change; of what only loses lines, that before it.
+    The text is that after the change. For a function that only loses lines, it is that before.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def changed_functions(changes: Sequence[ChangedFile], root: Path) -> str:
 def distinctive_words(changes: Sequence[ChangedFile], root: Path) -> set[str]:
     """Return the words in the names of changed definitions that few others of their file have.
 
-    Of ``parse_import``, beside other functions that parse, that is "import".
+    For ``parse_import``, in a file with other functions that parse, this is "import".
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The words of a change, each place of it for itself, as tests have them."""
+"""The words in each place that a change edits, and how well tests match them."""
 
 from __future__ import annotations
 

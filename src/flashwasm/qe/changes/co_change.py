@@ -46,10 +46,10 @@ class CoChange:
         self._commits = list(_commits(root, cache=cache)) if (root / ".git").exists() else []
 
     def likeness(self, paths: Collection[str], others: Collection[str]) -> dict[str, float]:
-        """Return for each other file how often it changed together with one of some files.
+        """Return how often each other file changed together with one of the given files.
 
-        That is the cosine of the sets of commits that changed the one and the other, in [0, 1). Of
-        several files the one with the highest cosine counts.
+        The measure is the cosine, in [0, 1), between the sets of commits that changed either file.
+        If several files are given, the highest cosine counts.
 
         Parameters
         ----------

@@ -33,7 +33,7 @@ __all__ = ["WEIGHTS", "change_text", "evidence_of", "weighted"]
 
 Array = npt.NDArray[Any]
 # Weights of the kinds of evidence, chosen by `bench/quality/evidence_weights.py` on the history of
-# six projects, and rounded. docs/guide/tests-for.md says what they are worth on others.
+# six projects, and rounded. docs/guide/tests-for-measurements.md shows their use on others.
 WEIGHTS: Mapping[str, float] = {
     "text": 1.0,
     "meaning": 1.0,
@@ -60,13 +60,13 @@ def evidence_of(
 ) -> dict[str, Array]:
     """Return the strength of each kind of evidence for each test, higher for likelier tests.
 
-    "text" is the likeness of a test's text and the change's, "meaning" that of their embeddings,
-    "words" says how many words a test has of that place of the change which it has most of.
-    "names" says that a test mentions a changed definition, itself or by its fixtures, "file name"
-    that its file is named after a changed file, "imports" in how few steps its file imports one,
-    "co-change" how often the two files changed together, and "history" how much of the test was
-    written by the commits that wrote the changed lines. A kind that is not known, such as the last
-    two without git, is absent or zero.
+    "text" is the similarity of the test's text to the change, and "meaning" the similarity of their
+    embeddings. "words" is high if the test contains many words of one place that the change edits.
+    "names" is high if the test, or a fixture of it, mentions a changed definition. "file name" is 1
+    if the test's file is named after a changed file. "imports" is high if the test's file imports a
+    changed file in few steps. "co-change" is high if the two files often changed together, and
+    "history" if the commits that wrote the changed lines wrote much of the test. A kind that is not
+    known, such as the last two without git, is absent or zero.
 
     Parameters
     ----------

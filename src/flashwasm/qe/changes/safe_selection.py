@@ -67,6 +67,13 @@ class SafeSelection:
     layout: list[str] = field(default_factory=list)
     only_layout: bool = False
 
+    @property
+    def reach_of_everything(self) -> str | None:
+        """Sentence on the file that any test may depend on; None if there is none."""
+        if self.everything is None:
+            return None
+        return f"any test may depend on {self.everything}, so the change may reach every test"
+
     def by_relevance(self) -> list[SelectedTest]:
         """Return all tests by level and score, including those that the change cannot reach."""
         both = [*self.sure, *self.rest]

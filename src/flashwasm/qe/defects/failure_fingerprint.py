@@ -22,6 +22,8 @@ _ADVICE = re.compile(r"^(?:Use -v+ to get|\.\.\.Full output truncated|Omitting \
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{4,}")
 _FOLDERS = re.compile(r"(?<![\w/:.])(?:[A-Za-z]:)?(?:[\\/][\w.\-+@]+)+(?=[\\/])")
 _LONG_FLOAT = re.compile(r"\d+\.\d{7,}(?:[eE][+-]?\d+)?")
+# What pytest puts before a line of a message instead of the mark "E".
+_INDENT = " " * 4
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _SEPARATOR = re.compile(r"::|[/\\.]")
 
@@ -172,13 +174,25 @@ def _statement(text: str) -> str:
 
 def _message(text: str, failure: Failure) -> str:
     """Return the message of a failure without the parts that differ between runs."""
-    lines = [line[1:].strip() for line in text.split("\n") if line.startswith("E  ")]
-    if not lines:
-        lines = _plain_message(text, failure)
+    lines = _marked_lines(text) or _plain_message(text, failure)
     kept = "\n".join(line for line in lines if line and not _ADVICE.match(line))
     kept = re.sub(rf"^[\w.]*{re.escape(failure.exception)}: ", "", kept)[:_KEPT]
     kept = _FOLDERS.sub("", _ADDRESS.sub("0x", kept))
     return _LONG_FLOAT.sub(lambda found: f"{float(found[0]):.6g}", kept)
+
+
+def _marked_lines(text: str) -> list[str]:
+    """Return the lines of a message that pytest marks with "E", without the mark.
+
+    With ``--tb=no`` and ``--tb=line``, it marks the first of them only and indents the others.
+    """
+    lines, inside = [], False
+    for line in text.split("\n"):
+        marked = line.startswith("E  ")
+        inside = marked or (inside and line.startswith(_INDENT))
+        if inside:
+            lines.append(line[marked:].strip())
+    return lines
 
 
 def _plain_message(text: str, failure: Failure) -> list[str]:

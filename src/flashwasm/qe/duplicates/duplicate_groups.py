@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
@@ -13,7 +13,12 @@ import numpy as np
 from flashwasm.html_tables import html_table
 from flashwasm.object_checks import instance_of
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
-from flashwasm.qe.duplicates.function_body import FunctionBody, read_bodies
+from flashwasm.qe.duplicates.function_body import (
+    BodyReader,
+    FunctionBody,
+    FunctionKeys,
+    read_keys,
+)
 from flashwasm.qe.duplicates.parametrization import parametrized
 from flashwasm.qe.duplicates.same_meaning import meaning_of
 from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
@@ -103,22 +108,20 @@ def find_duplicates(
         instance_of(test, CollectedTest, "tests")
     instance_of(coverage, (CoverageIndex, NoneType), "coverage")
     instance_of(progress, (Callable, NoneType), "progress")
-    bodies = read_bodies(list(tests), progress)
+    keys = read_keys(tests, progress)
     groups = []
-    for alike in _grouped(bodies, lambda body: body.exact):
-        names = "" if len({b.node.name for b in alike}) == 1 else ", but for the name"
-        groups.append(DuplicateGroup(1, [b.test for b in alike], f"the body is the same{names}"))
+    for alike in _grouped(keys, lambda one: one.exact):
+        names = "" if len({one.name for one in alike}) == 1 else ", but for the name"
+        groups.append(
+            DuplicateGroup(1, [one.test for one in alike], f"the body is the same{names}")
+        )
     # In tier 2, the first of each set of identical tests stands for all of them.
-    firsts = list({body.exact: body for body in reversed(bodies)}.values())[::-1]
-    for alike in _grouped(firsts, lambda body: f"{body.test.path}{body.shape}"):
-        differing = _differing(alike)
-        if len(set(differing)) > _MOST_PARAMETERS:
-            continue
-        where = "literal differs" if len(differing) == 1 else "literals differ"
-        found = parametrized(alike)
-        suggestion, edits = (None, ()) if found is None else (found.text, found.edits)
-        reason = f"only {len(differing)} {where}"
-        groups.append(DuplicateGroup(2, [b.test for b in alike], reason, suggestion, edits))
+    firsts = list({one.exact: one for one in reversed(keys)}.values())[::-1]
+    reader = BodyReader()
+    for alike in _grouped(firsts, lambda one: (one.test.path, one.shape)):
+        bodies = reader.read(alike)
+        if len(bodies) > 1 and (group := _differ_in_literals(bodies)) is not None:
+            groups.append(group)
     if coverage is not None:
         known = {frozenset(t.nodeid for t in group.tests) for group in groups}
         groups += [
@@ -130,13 +133,25 @@ def find_duplicates(
 
 
 def _grouped(
-    bodies: Sequence[FunctionBody], key: Callable[[FunctionBody], str]
-) -> list[list[FunctionBody]]:
-    """Return groups of two or more bodies that have the same key."""
-    groups: dict[str, list[FunctionBody]] = {}
-    for body in bodies:
-        groups.setdefault(key(body), []).append(body)
+    functions: Sequence[FunctionKeys], key: Callable[[FunctionKeys], Hashable]
+) -> list[list[FunctionKeys]]:
+    """Return groups of two or more functions that have the same key."""
+    groups: dict[Hashable, list[FunctionKeys]] = {}
+    for one in functions:
+        groups.setdefault(key(one), []).append(one)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def _differ_in_literals(bodies: Sequence[FunctionBody]) -> DuplicateGroup | None:
+    """Return the group of tests that differ in literals; None if too many of them differ."""
+    differing = _differing(bodies)
+    if len(set(differing)) > _MOST_PARAMETERS:
+        return None
+    where = "literal differs" if len(differing) == 1 else "literals differ"
+    found = parametrized(bodies)
+    suggestion, edits = (None, ()) if found is None else (found.text, found.edits)
+    reason = f"only {len(differing)} {where}"
+    return DuplicateGroup(2, [body.test for body in bodies], reason, suggestion, edits)
 
 
 def _differing(bodies: Sequence[FunctionBody]) -> list[tuple[str, ...]]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import ast
 import builtins
 import copy
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,12 +24,35 @@ if TYPE_CHECKING:
     from flashwasm.qe.duplicates.module_syntax import Scope
     from flashwasm.qe.suites.suite import CollectedTest
 
-__all__ = ["FunctionBody", "read_bodies"]
+__all__ = ["BodyReader", "FunctionBody", "FunctionKeys", "read_keys"]
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # Maximum nesting of nodes to compare. Copying a node takes six nested calls for each level, and
 # Python allows a thousand.
 _DEEPEST = 120
+
+
+@dataclass(frozen=True)
+class FunctionKeys:
+    """Keys of a test's function that are equal for equivalent functions.
+
+    Parameters
+    ----------
+    test : CollectedTest
+        The test.
+    name : str
+        Name of the function.
+    exact : bytes
+        Digest of the body including literals. Tests with the same digest are equivalent.
+    shape : bytes
+        Digest of the body with a mark in place of each literal. Tests with the same digest differ
+        only in literals.
+    """
+
+    test: CollectedTest
+    name: str
+    exact: bytes
+    shape: bytes
 
 
 @dataclass(frozen=True)
@@ -41,11 +65,6 @@ class FunctionBody:
         The test.
     node : ast.FunctionDef or ast.AsyncFunctionDef
         Syntax tree of the function, without its docstring.
-    exact : str
-        Key of the body including literals. Tests with the same key are equivalent.
-    shape : str
-        Key of the body with a mark in place of each literal. Tests with the same shape differ only
-        in literals.
     literals : list of Literal
         Literals, in order.
     definition : ast.FunctionDef or ast.AsyncFunctionDef
@@ -56,8 +75,6 @@ class FunctionBody:
 
     test: CollectedTest
     node: FunctionNode
-    exact: str
-    shape: str
     literals: list[Literal]
     definition: FunctionNode
     module: ModuleSyntax
@@ -68,10 +85,10 @@ class FunctionBody:
         return self.module.scopes.get(self.definition)
 
 
-def read_bodies(
-    tests: list[CollectedTest], progress: Callable[[int, int], None] | None = None
-) -> list[FunctionBody]:
-    """Return the bodies of tests.
+def read_keys(
+    tests: Sequence[CollectedTest], progress: Callable[[int, int], None] | None = None
+) -> list[FunctionKeys]:
+    """Return the keys of tests. Only one syntax tree is in memory at a time.
 
     Left out are tests that call, assert and raise nothing, tests that are nested too deeply, and
     tests in files that cannot be parsed or have changed since the tests were collected.
@@ -80,17 +97,40 @@ def read_bodies(
     by_file: dict[Path, list[CollectedTest]] = {}
     for test in tests:
         by_file.setdefault(test.path, []).append(test)
-    bodies = []
+    found = []
     for done, (path, own) in enumerate(by_file.items()):
         if progress is not None:
             progress(done, len(by_file))
-        try:
-            syntax = ModuleSyntax(path)
-        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-        module = _ModuleScope(syntax)
-        bodies += [body for test in own if (body := module.body(test)) is not None]
-    return bodies
+        if (module := _read_module(path)) is not None:
+            found += [keys for test in own if (keys := module.keys(test)) is not None]
+    return found
+
+
+class BodyReader:
+    """Reads the bodies of tests. It reads each file once."""
+
+    def __init__(self) -> None:
+        self._modules: dict[Path, _ModuleScope | None] = {}
+
+    def read(self, found: Sequence[FunctionKeys]) -> list[FunctionBody]:
+        """Return the bodies of tests that `read_keys` found, without those that changed since."""
+        for path in {keys.test.path for keys in found} - self._modules.keys():
+            self._modules[path] = _read_module(path)
+        bodies = (
+            module.body(keys.test)
+            for keys in found
+            if (module := self._modules[keys.test.path]) is not None
+            and module.keys(keys.test) == keys
+        )
+        return [body for body in bodies if body is not None]
+
+
+def _read_module(path: Path) -> _ModuleScope | None:
+    """Return the functions of a file; None if it cannot be parsed."""
+    try:
+        return _ModuleScope(ModuleSyntax(path))
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 class _ModuleScope:
@@ -120,23 +160,43 @@ class _ModuleScope:
                     name = alias.name if alias.asname else alias.name.partition(".")[0]
                     self._meanings[alias.asname or name] = name
 
+    def keys(self, test: CollectedTest) -> FunctionKeys | None:
+        """Return the keys of a test in this file; None if there is none or it does nothing."""
+        if (function := self._function(test)) is None:
+            return None
+        node, nodes, owner = function
+        if not any(isinstance(n, (ast.Call, ast.Assert, ast.Raise)) for n in nodes):
+            return None
+        context = self._context(node, nodes, owner)
+        decorators = [ast.dump(decorator) for decorator in node.decorator_list]
+        head = repr((type(node).__name__, ast.dump(node.args), decorators, context))
+        exact = _digest(head, node.body)
+        marked, _ = mark_literals(node)
+        return FunctionKeys(test, node.name, exact, _digest(head, marked.body))
+
     def body(self, test: CollectedTest) -> FunctionBody | None:
-        """Return the body of a test in this file; None if there is none or it does nothing."""
+        """Return the body of a test in this file; None if there is none."""
+        if (function := self._function(test)) is None:
+            return None
+        node = function[0]
+        _, literals = mark_literals(node)
+        definition = self._functions[test.line][0]
+        return FunctionBody(test, node, literals, definition, self._syntax)
+
+    def _function(
+        self, test: CollectedTest
+    ) -> tuple[FunctionNode, list[ast.AST], ast.ClassDef | None] | None:
+        """Return the function of a test without its docstring, its nodes, and its class.
+
+        Return None if there is no function on the test's line, or if it is nested too deeply.
+        """
         definition, owner = self._functions.get(test.line, (None, None))
         if definition is None or _depth(definition) > _DEEPEST:
             return None
-        node = copy.deepcopy(definition)
+        node = copy.copy(definition)
         if ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
-        if not any(isinstance(n, (ast.Call, ast.Assert, ast.Raise)) for n in _walk(node.body)):
-            return None
-        context = self._context(node, owner)
-        decorators = [ast.dump(decorator) for decorator in node.decorator_list]
-        head = repr((type(node).__name__, ast.dump(node.args), decorators, context))
-        exact = head + "".join(ast.dump(statement) for statement in node.body)
-        marked, literals = mark_literals(node)
-        shape = head + "".join(ast.dump(statement) for statement in marked.body)
-        return FunctionBody(test, node, exact, shape, literals, definition, self._syntax)
+        return node, _walk(node.body), owner
 
     def _find(self, tree: ast.Module) -> None:
         """Record the functions of the file, each with the nearest class around it."""
@@ -148,15 +208,14 @@ class _ModuleScope:
                     self._functions[child.lineno] = (child, owner)
                 waiting.append((child, child if isinstance(child, ast.ClassDef) else owner))
 
-    def _context(self, node: FunctionNode, owner: ast.ClassDef | None) -> list[str]:
+    def _context(
+        self, node: FunctionNode, nodes: list[ast.AST], owner: ast.ClassDef | None
+    ) -> list[str]:
         """Return the meanings of the free names of a function, one on each line."""
         arguments = {argument.arg for argument in node.args.args}
-        names = {n.id for n in _walk(node.body) if isinstance(n, ast.Name)}
-        stored = {
-            n.id
-            for n in _walk(node.body)
-            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-        }
+        used = [n for n in nodes if isinstance(n, ast.Name)]
+        names = {n.id for n in used}
+        stored = {n.id for n in used if isinstance(n.ctx, ast.Store)}
         context = []
         for name in sorted(names - stored - arguments):
             if name in self._meanings:
@@ -165,7 +224,7 @@ class _ModuleScope:
                 context.append(f"{name} is of {self._path}")
         own_attributes = {
             n.attr
-            for n in _walk(node.body)
+            for n in nodes
             if isinstance(n, ast.Attribute)
             and isinstance(n.value, ast.Name)
             and n.value.id in {"self", "cls"}
@@ -186,6 +245,14 @@ class _ModuleScope:
             where = f"{owner.name} of " if owner is not None else ""
             context.append(f"fixtures are of {where}{self._path}")
         return context
+
+
+def _digest(head: str, statements: list[ast.stmt]) -> bytes:
+    """Return the SHA-256 of a function's head and the syntax trees of its statements."""
+    digest = hashlib.sha256(head.encode("utf-8", "surrogatepass"))
+    for statement in statements:
+        digest.update(ast.dump(statement).encode("utf-8", "surrogatepass"))
+    return digest.digest()
 
 
 def _depth(node: ast.AST) -> int:

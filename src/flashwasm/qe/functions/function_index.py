@@ -107,7 +107,7 @@ class FunctionIndex(ScoredIndex, items="functions"):
         cache : bool, default True
             True to keep embeddings and terms in the user's cache folder.
         runtime : Runtime, optional
-            Sandbox to embed and compare in; the process-wide one when None.
+            Runtime that embeds and compares. None means the default runtime.
 
         Raises
         ------
@@ -221,7 +221,7 @@ class FunctionIndex(ScoredIndex, items="functions"):
         model : str, pathlib.Path or SentenceEncoder, optional
             Model that embeds queries; None is the model that embedded the functions.
         runtime : Runtime, optional
-            Sandbox to embed and compare in; the process-wide one when None.
+            Runtime that embeds and compares. None means the default runtime.
 
         Raises
         ------

@@ -51,7 +51,7 @@ class Embedder:
     words_only : bool, default True
         True to embed only the words of a text, each once; False to embed the whole text.
     runtime : Runtime, optional
-        Sandbox that the model is loaded into; the process-wide one when None.
+        Runtime that the model is loaded into. None means the default runtime.
 
     Attributes
     ----------

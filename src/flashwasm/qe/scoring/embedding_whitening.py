@@ -37,7 +37,7 @@ class EmbeddingWhitening:
     whitening : Whitening
         Whitening of the collection.
     runtime : Runtime, optional
-        Sandbox that computes the products; the process-wide one when None.
+        Runtime that computes the products. None means the default runtime.
     """
 
     whitening: Whitening
@@ -61,7 +61,7 @@ def fit_whitening(vectors: Array, runtime: Runtime | None = None) -> Whitening:
     vectors : numpy.ndarray of float, shape (n, dim)
         Embeddings of the collection, at least one.
     runtime : Runtime, optional
-        Sandbox that computes the covariance; the process-wide one when None.
+        Runtime that computes the covariance. None means the default runtime.
     """
     n, dim = vectors.shape
     shrinkage = dim / (n + dim)
@@ -85,7 +85,7 @@ def whiten_collection(
     cache : bool, default False
         True to keep both in the user's cache folder.
     runtime : Runtime, optional
-        Sandbox that computes the products; the process-wide one when None.
+        Runtime that computes the products. None means the default runtime.
     """
 
     def make() -> dict[str, Array]:

@@ -124,7 +124,7 @@ class MeaningScorer:
     cache : bool, default False
         True to keep the whitened vectors in the user's cache folder.
     runtime : Runtime, optional
-        Sandbox that computes the products; the process-wide one when None.
+        Runtime that computes the products. None means the default runtime.
     """
 
     def __init__(

@@ -130,8 +130,8 @@ class ScorerBuilder:
 
     def _meaning(self, *, progress: bool, cache: bool) -> MeaningScorer:
         """Return the scorer of embeddings, which are computed unless `data` contains them."""
-        # With None as its runtime, a scorer looks up the process-wide runtime at each query. So it
-        # also works in a forked process, which has another process-wide runtime.
+        # With None as its runtime, a scorer looks up the default runtime at each query. So it
+        # also works in a forked process, which has another default runtime.
         rt = self._runtime
         known = self.data.embeddings
         try:

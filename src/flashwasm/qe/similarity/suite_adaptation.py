@@ -93,7 +93,7 @@ def adapt_suite(
     cache : bool, default True
         True to keep embeddings, terms and outlines in the user's cache folder.
     runtime : Runtime, optional
-        Sandbox to compute in; the process-wide one when None.
+        Runtime to use. None means the default runtime.
 
     Returns
     -------

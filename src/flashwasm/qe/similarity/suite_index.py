@@ -97,7 +97,7 @@ class SuiteIndex(SuiteSearch, items="tests"):
         cache : bool, default True
             True to keep embeddings, terms and outlines in the user's cache folder.
         runtime : Runtime, optional
-            Sandbox to embed and compare in; the process-wide one when None.
+            Runtime that embeds and compares. None means the default runtime.
 
         Raises
         ------
@@ -155,7 +155,7 @@ class SuiteIndex(SuiteSearch, items="tests"):
         progress : bool, default False
             True to show progress on stderr.
         runtime : Runtime, optional
-            Sandbox to embed and compare in; the process-wide one when None.
+            Runtime that embeds and compares. None means the default runtime.
 
         Raises
         ------
@@ -196,7 +196,7 @@ class SuiteIndex(SuiteSearch, items="tests"):
         adapted, progress : bool
             As for `load`.
         runtime : Runtime, optional
-            Sandbox to embed and compare in; the process-wide one when None.
+            Runtime that embeds and compares. None means the default runtime.
 
         Raises
         ------

@@ -72,7 +72,7 @@ class OperationTiming:
 
 
 class WASMSIMDBackend:
-    """The kernels in the process-wide sandbox; `get_wasm_simd_backend` returns it."""
+    """The kernels in the default runtime; `get_wasm_simd_backend` returns it."""
 
     name = "wasm-simd"
 

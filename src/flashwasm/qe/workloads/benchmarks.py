@@ -1,4 +1,4 @@
-"""Benchmarks of the workloads' attention and operations, compared with the specification."""
+"""Benchmarks of the workloads' attention and operations, compared with their targets."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class MeasuredOperation:
     numpy_ms : float or None
         Median milliseconds of the same operation in NumPy, with warm caches; None if there is none.
     target_ms : float
-        Milliseconds that the specification claims.
+        Target for the milliseconds.
     meets_target : bool
         True if ``warm_ms`` is at most ``target_ms``.
     missing : str
@@ -101,7 +101,7 @@ class WorkloadBenchmark:
     latency_ms : float
         Warm time of the first operation.
     target_latency_ms : float
-        Milliseconds that the specification claims.
+        Target for the milliseconds.
     meets_speedup, meets_latency, meets_target : bool
         True if the speed-up, the latency, and both meet their targets.
     quartiles : mapping of str to (float, float)

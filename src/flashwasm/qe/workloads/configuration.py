@@ -1,4 +1,4 @@
-"""Settings of the quality-engineering workloads, and the targets in their specification."""
+"""Settings and targets of the quality-engineering workloads."""
 
 from __future__ import annotations
 
@@ -38,7 +38,15 @@ WORKLOADS: tuple[WorkloadName, ...] = get_args(WorkloadName)
 
 
 class TargetSpeedup(NamedTuple):
-    """Speed-up over the materialised baseline: ``min`` is the target, ``max`` the upper claim."""
+    """Range of speed-ups over attention that stores its scores.
+
+    Attributes
+    ----------
+    min : float
+        Speed-up that meets the target.
+    max : float
+        Upper end of the range.
+    """
 
     min: float
     max: float
@@ -102,7 +110,7 @@ class FlashAttentionConfig:
     enable_checkpointing : bool
         True if a backward pass must recompute the scores.
     target_speedup : (float, float)
-        Speed-up over the materialised baseline: the target, and the upper claim.
+        Range of speed-ups over attention with stored scores; the smaller one is the target.
 
     Raises
     ------
@@ -143,14 +151,14 @@ def _speedup(value: Any) -> TargetSpeedup:
 
 
 class PerformanceTarget(NamedTuple):
-    """Claims of the specification for one workload.
+    """Targets of one workload, and the figures that they improve on.
 
     Attributes
     ----------
     baseline_latency_ms, latency_ms : float
-        Milliseconds of one call: the specification's baseline, and the target.
+        Milliseconds of one call: the assumed baseline, and the target.
     baseline_memory_mb, memory_mb : float
-        Megabytes of memory: the specification's baseline, and the target.
+        Megabytes of memory: the assumed baseline, and the target.
     """
 
     baseline_latency_ms: float
@@ -162,7 +170,7 @@ class PerformanceTarget(NamedTuple):
 class SonaConfig(NamedTuple):
     """Settings of adaptation.
 
-    Parameters
+    Attributes
     ----------
     enabled : bool
         True to allow calls of `adapt_pattern`.

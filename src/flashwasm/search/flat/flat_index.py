@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import INDEX_MAX_DIM
 from flashwasm.keyword_hints import INDEX, SEARCH, knows_peers
 from flashwasm.runtime.deadline import deadline
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from flashwasm.kernel_table import Metric
     from flashwasm.runtime.runtime import Runtime
+    from flashwasm.search.external_ids import Ids
     from flashwasm.search.parameters import IndexDType
 
     Array = NDArray[Any]
@@ -121,7 +123,7 @@ class FlatIndex(Index):
         queries: ArrayLike,
         k: int,
         *,
-        filter: ArrayLike | set[int] | set[str] | None = None,  # noqa: A002 - the field's own word.
+        filter: Ids | None = None,  # noqa: A002 - the field's own word.
         timeout: float | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Find the k vectors that score highest with each query.
@@ -133,10 +135,10 @@ class FlatIndex(Index):
             in parts.
         k : int
             Number of vectors to find for each query.
-        filter : array_like of bool, shape (len(index),), or set of ids, optional
+        filter : array_like of bool, shape (len(index),), or set or array_like of ids, optional
             Vectors to search: a mask that is True for each of them, in the order of ``index.ids``,
-            or the set of their ids. Ids that are not in the index are ignored. None means all
-            vectors.
+            or their ids. Ids that are not in the index are ignored. In an array, each id occurs
+            once. None means all vectors.
         timeout : float, optional
             Maximum duration of the call in seconds. None means the runtime's timeout.
 
@@ -169,22 +171,20 @@ class FlatIndex(Index):
         blocks = [nearest(queries[i : i + _QUERIES]) for i in range(0, len(queries), _QUERIES)]
         return np.concatenate(blocks)
 
-    def _mask(self, wanted: ArrayLike | set[int] | set[str] | None) -> Array | None:
+    def _mask(self, wanted: Ids | None) -> Array | None:
         """Return a filter as one byte per position, or None if there is no filter."""
         if wanted is None:
             return None
-        if isinstance(wanted, (set, frozenset)):
-            mask = np.zeros(len(self), np.uint8)
-            mask[self._ids.known(wanted)] = 1
-            return mask
-        array = as_array(wanted, "filter")
-        if array.dtype != np.bool_:
-            message = f"filter: expected booleans by position or a set of ids, got {array.dtype}"
-            raise DTypeError(message)
-        if array.shape != (len(self),):
-            message = f"filter: expected shape ({len(self)},), got {array.shape}"
-            raise ShapeError(message)
-        return np.ascontiguousarray(array).view(np.uint8)
+        if not isinstance(wanted, AbstractSet):
+            array = as_array(wanted, "filter")
+            if array.dtype == np.bool_:
+                if array.shape != (len(self),):
+                    message = f"filter: expected shape ({len(self)},), got {array.shape}"
+                    raise ShapeError(message)
+                return np.ascontiguousarray(array).view(np.uint8)
+        mask = np.zeros(len(self), np.uint8)
+        mask[self._ids.known(wanted)] = 1
+        return mask
 
     def _remove(self, launch: Launch, positions: Array) -> None:
         """Remove the vectors at some positions; the vectors after them move forward."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Unpack
 
+    from flashwasm.search.external_ids import Ids
     from flashwasm.search.sharded.shards import IndexKind, IndexOptions, SearchOptions
 
     Array = NDArray[Any]
@@ -184,8 +185,7 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         timeout : float, optional
             Maximum duration of the call in seconds. None means no limit.
         options : keyword arguments
-            Other arguments of the ``search`` method of the shards' class. ``filter`` must be a set
-            of ids, not a mask.
+            Other arguments of the ``search`` method of the shards' class; no mask as ``filter``.
 
         Returns
         -------
@@ -202,12 +202,12 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         count, until = checked_k(k), deadline(self._shards.first_runtime, timeout)
         with held(self._lock, until):
             self._finish()
-            if options.get("filter") is not None:
-                options["filter"] = set(self._ids.known(options["filter"]))
+            if (wanted := options.get("filter")) is not None:
+                options["filter"] = set(self._ids.known(wanted))
             scores, numbers = self._shards.search(queries, count, until, options)
             return scores, self._ids.at(numbers)
 
-    def remove(self, ids: ArrayLike | set[int] | set[str]) -> None:
+    def remove(self, ids: Ids) -> None:
         """Remove vectors.
 
         The last shard reuses the room of removed vectors. The other shards do not.

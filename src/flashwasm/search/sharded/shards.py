@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from flashwasm.kernel_table import Metric
     from flashwasm.runtime.deadline import Deadline
+    from flashwasm.search.external_ids import Ids
     from flashwasm.search.parameters import IndexDType
 
     Array = NDArray[Any]
@@ -47,7 +48,7 @@ class IndexOptions(TypedDict, total=False):
 class SearchOptions(TypedDict, total=False):
     """Options of a search: the first is for `FlatIndex`, the others are for `HNSWIndex`."""
 
-    filter: set[int] | set[str] | None
+    filter: Ids | None
     ef: int
     exact: bool | None
 
