@@ -1,6 +1,7 @@
 """The help: each command shows an example that parses, and shells complete commands and options."""
 
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import tiny_bert
 from command_lines import commands_in, parse
 from flashwasm.cli import COMMANDS, main
 
@@ -68,8 +70,11 @@ def test_an_example_that_does_not_parse_is_found(line):
         parse(main, words)
 
 
-def complete(*words):
-    """Return what bash is offered for the last word, and what was imported meanwhile."""
+def complete(*words, kinds=False):
+    """Return what bash is offered for the last word, and what was imported meanwhile.
+
+    With ``kinds``, an offer begins with its kind: "plain", "file" or "dir".
+    """
     code = (
         "import sys\n"
         "from flashwasm.cli import main\n"
@@ -83,13 +88,16 @@ def complete(*words):
             "COMP_CWORD": str(len(words) - 1),
             "_FLASHWASM_COMPLETE": "bash_complete",
             "PYTHONPATH": ":".join(sys.path),
+            "FLASHWASM_DATA": os.environ.get("FLASHWASM_DATA", ""),
         },
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
-    return [line.partition(",")[2] for line in done.stdout.splitlines()], done.stderr.split()
+    lines = done.stdout.splitlines()
+    offers = lines if kinds else [line.partition(",")[2] for line in lines]
+    return offers, done.stderr.split()
 
 
 def test_a_shell_completes_commands_without_importing_one():
@@ -101,6 +109,30 @@ def test_a_shell_completes_commands_without_importing_one():
 def test_a_shell_completes_commands_of_groups_and_options():
     assert complete("flashwasm", "coverage", "")[0] == ["gap", "nearest", "redundant", "who"]
     assert complete("flashwasm", "similar", "--expl")[0] == ["--explain", "--explore"]
+
+
+def test_a_shell_completes_the_commands_of_a_group_with_a_default():
+    assert complete("flashwasm", "bench", "")[0] == ["all", "attention", "ops", "workloads"]
+    assert complete("flashwasm", "bench", "--o")[0] == ["--op"]
+    assert complete("flashwasm", "adapt", "")[0] == ["history", "rollback", "status", "train"]
+    assert complete("flashwasm", "adapt", "--h")[0] == ["--help"]
+    assert complete("flashwasm", "adapt", "--rep")[0] == ["--report"]
+
+
+def test_a_shell_completes_values(tmp_path, monkeypatch):
+    assert complete("flashwasm", "bench", "--op", "so")[0] == ["softmax"]
+    assert complete("flashwasm", "models", "install", "all")[0] == ["all-MiniLM-L6-v2"]
+    kinds = complete("flashwasm", "duplicates", "--fail-on", "exact,p")[0]
+    assert kinds == ["exact,parametrize"]
+    tiny_bert.write(tmp_path / "models" / "own")
+    monkeypatch.setenv("FLASHWASM_DATA", str(tmp_path))
+    for line in ("embed --model o", "models path o", "models remove o"):
+        assert complete("flashwasm", *line.split())[0] == ["own"]
+
+
+@pytest.mark.parametrize("line", ["search sr", "embed sr", "similar -q sr", "embed -o sr"])
+def test_a_shell_completes_paths(line):
+    assert complete("flashwasm", *line.split(), kinds=True)[0] == ["file,sr"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -69,7 +69,6 @@ _REMEDIES = {
     errno.ENOENT: "correct the path",
     errno.ENOTDIR: "correct the path",
     errno.EISDIR: "give a file",
-    errno.EEXIST: "move this file away, or give another path",
     errno.EACCES: "give a path that you may use, or change its permissions",
     errno.EPERM: "give a path that you may use, or change its permissions",
     errno.EROFS: "give a path on a writable file system",

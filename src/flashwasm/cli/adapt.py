@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flashwasm.cli.default_command import GroupWithDefault
 from flashwasm.cli.embedding_options import Embedding, embedding_options
 from flashwasm.cli.options import EXISTING_PATH, json_option
 from flashwasm.cli.output import echo_json, echo_wrapped, note, nothing_found, print_table
@@ -25,16 +26,10 @@ _TRAIN = "train"
 _path_argument = click.argument("path", type=EXISTING_PATH, default=".")
 
 
-class _TrainByDefault(click.Group):
+class _TrainByDefault(GroupWithDefault):
     """A group that passes its arguments to ``train`` if they do not begin with a command's name."""
 
     default_command = _TRAIN
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the default command before arguments that do not begin with a command."""
-        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
-            args = [self.default_command, *args]
-        return super().parse_args(ctx, args)
 
 
 @click.group(cls=_TrainByDefault)

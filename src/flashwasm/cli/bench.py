@@ -14,6 +14,7 @@ from flashwasm.cli.bench_options import (
     operation_option,
     output_options,
 )
+from flashwasm.cli.default_command import GroupWithDefault
 
 __all__ = ["bench"]
 
@@ -35,16 +36,20 @@ class _MovedError(click.ClickException):
         )
 
 
-class _BenchGroup(click.Group):
+class _BenchGroup(GroupWithDefault):
     """A group of commands that runs ``ops`` if the first argument is an option or missing."""
 
     default_command = _OPS
 
+    def takes_default(self, ctx: click.Context, args: list[str]) -> bool:
+        """Return True for options and for no arguments, unless a shell asks how these go on."""
+        if not args:
+            return not ctx.resilient_parsing
+        return args[0].startswith("-") and args[0] not in ctx.help_option_names
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Insert the default command, and refuse a command that only a checkout contains."""
-        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
-            args = [self.default_command, *args]
-        if args[0] in _IN_A_CHECKOUT:
+        if args and args[0] in _IN_A_CHECKOUT:
             raise _MovedError(args[0])
         return super().parse_args(ctx, args)
 
@@ -77,7 +82,7 @@ def ops(operations: tuple[str, ...], threads: int, outputs: Outputs, log: LogCho
     """Time every operation, in comparison with NumPy and with the scalar build.
 
     "best" and "median" time calls on arrays that are already in the sandbox's linear memory. "with
-    copies" includes copying the operands in and the result out.
+    copies" is the best time of calls that also copy the operands in and the result out.
 
     \b
     Example:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
+from flashwasm.cli.completion import complete_operation
 from flashwasm.cli.output_file import STDOUT, OutputFile
 from flashwasm.optional_packages import check_modules
 from flashwasm.storage.atomic_files import write_atomically
@@ -208,6 +209,7 @@ def operation_option(command: F) -> F:
         "operations",
         multiple=True,
         metavar="NAME",
+        shell_complete=complete_operation,
         help="Measure only this operation. May be repeated.",
     )(command)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from flashwasm.cli.completion import complete_path
 from flashwasm.cli.embedding_options import (
     model_option,
     precision_option,
@@ -44,7 +45,9 @@ _LIKE_A_PATH = re.compile(
 
 
 @click.command()
-@click.argument("inputs", metavar="TEXT|FILE|-...", nargs=-1, required=True)
+@click.argument(
+    "inputs", metavar="TEXT|FILE|-...", nargs=-1, required=True, shell_complete=complete_path
+)
 @click.option("--tokens", is_flag=True, help="Embed each token, not each text; not normalised.")
 @click.option(
     "--output",

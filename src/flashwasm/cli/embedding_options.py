@@ -8,6 +8,7 @@ from typing import Any, TypedDict, TypeVar, get_args
 
 import click
 
+from flashwasm.cli.completion import complete_model
 from flashwasm.distributed.dask_cluster import connected
 from flashwasm.distributed.embedding import WorkersEncoder
 from flashwasm.distributed.local_workers import LocalWorkers
@@ -35,6 +36,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 model_option = click.option(
     "--model",
     metavar="NAME|DIR",
+    shell_complete=complete_model,
     help="Name of an installed model, or folder of a BERT-family model.  "
     f"[default: {DEFAULT_MODEL}]",
 )

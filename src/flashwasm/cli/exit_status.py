@@ -11,6 +11,7 @@ from functools import wraps
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 __all__ = ["FailOn", "findings_options", "without_broken_pipes"]
 
@@ -67,6 +68,15 @@ class _Kinds(click.ParamType):  # type: ignore[type-arg]  # Not generic before c
             if kind not in self._kinds:
                 self.fail(f"{kind!r} is not one of {', '.join(self._kinds)}", param, ctx)
         return chosen
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the kinds that may follow the last comma."""
+        del ctx, param
+        before, comma, last = incomplete.rpartition(",")
+        kinds = (kind for kind in self._kinds if kind.startswith(last))
+        return [CompletionItem(f"{before}{comma}{kind}") for kind in kinds]
 
 
 def findings_options(*kinds: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

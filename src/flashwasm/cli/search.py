@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flashwasm.cli.completion import complete_path
 from flashwasm.cli.embedding_options import Embedding, embedding_options
 from flashwasm.cli.input import exists
 from flashwasm.cli.options import count_option, explain_option, index_option, json_option
@@ -32,7 +33,9 @@ __all__ = ["search"]
 
 
 @click.command()
-@click.argument("inputs", metavar="[PATH] WORDS", nargs=-1, required=True)
+@click.argument(
+    "inputs", metavar="[PATH] WORDS", nargs=-1, required=True, shell_complete=complete_path
+)
 @index_option
 @count_option("functions")
 @explain_option

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flashwasm.cli.completion import complete_path
 from flashwasm.cli.embedding_options import Embedding, distributed_embedding_options
 from flashwasm.cli.input import exists
 from flashwasm.cli.options import (
@@ -47,7 +48,11 @@ __all__ = ["similar"]
 @click.argument("path", required=False, type=EXISTING_PATH)
 @index_option
 @click.option(
-    "--query", "-q", required=True, help="A node id or the end of one, a file, or free text."
+    "--query",
+    "-q",
+    required=True,
+    shell_complete=complete_path,
+    help="A node id or the end of one, a file, or free text.",
 )
 @count_option("tests")
 @coverage_option(", to compare the lines that tests run, too")

@@ -146,6 +146,16 @@ def test_without_feedback_or_tests_nothing_is_embedded(project, monkeypatch):
         assert "no tests in empty" in result.stderr
 
 
+def test_feedback_that_cannot_be_written_says_why(project, monkeypatch):
+    (project / "file").write_text("")
+    monkeypatch.setenv("FLASHWASM_DATA", str(project / "file"))
+    tests = [test.nodeid for test in SuiteIndex.build(project, scorers=("characters",)).tests]
+    result = invoke("feedback", "accept", *tests[:2])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Not a directory" in result.stderr
+    assert result.stderr.endswith("file/feedback.sqlite'; correct the path\n")
+
+
 def test_feedback_outside_the_path_is_counted(project):
     log = FeedbackLog()
     log.add(project, Judgement("test_no.py::test_a", "test_no.py::test_b", accepted=True))

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from flashwasm.errors import CorruptFileError, FlashWasmError
+from flashwasm.storage.write_check import check_writable
 from flashwasm.summaries import counted
 
 __all__ = ["insert", "last_row", "read_rows", "transaction"]
@@ -84,6 +85,8 @@ def transaction(path: Path) -> Iterator[sqlite3.Connection]:
     OSError
         If it cannot be written.
     """
+    # SQLite's own error does not say why a file cannot be opened.
+    check_writable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _opened(path) as connection:
         connection.execute("BEGIN IMMEDIATE")
