@@ -18,6 +18,8 @@ MOVED = {"shop/limits.py": ("LIMIT = 999", "\nLIMIT = 999")}
 @pytest.fixture
 def project(tmp_path):
     write_project(tmp_path)
+    # Otherwise the tests would commit bytecode, and any test may depend on a changed file of it.
+    (tmp_path / ".gitignore").write_text("__pycache__/\n")
     return tmp_path
 
 
