@@ -41,7 +41,7 @@ def test_a_suite_without_classes_to_hold_out_is_refused():
     tests = replace(tests, classes=np.where(tests.files == 0, tests.classes, -1))
     with (
         fw.Runtime(threads=1) as runtime,
-        pytest.raises(fw.ShapeError, match=r"suite: expected classes .* files with classes: 1 of 2"),
+        pytest.raises(fw.ShapeError, match=r"suite: expected classes .*: 1 of 2"),
     ):
         run_quality(tests, next(iter(KINDS)), 50, 1, runtime=runtime)
 
