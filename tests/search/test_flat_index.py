@@ -45,11 +45,25 @@ def test_the_longest_vectors(one_thread):
             assert_nearest(built(vectors, one_thread, dtype=dtype), normal(5, dim), vectors, 3)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("rows", [31, 32, 64, 137, 1000])
+def test_equal_rows_come_in_the_order_of_their_positions(runtime, rows, metric, dtype):
+    """A single query is compared with four distant panels at a time, out of order."""
+    index = built(np.tile(normal(1, 20, seed=1), (rows, 1)), runtime, metric=metric, dtype=dtype)
+    allowed = np.arange(rows) % 3 > 0
+    for query in (normal(1, 20), normal(5, 20)):
+        _, ids = index.search(query, 12)
+        np.testing.assert_array_equal(ids, np.broadcast_to(np.arange(12), ids.shape))
+        _, ids = index.search(query, 12, filter=allowed)
+        np.testing.assert_array_equal(ids, np.broadcast_to(np.flatnonzero(allowed)[:12], ids.shape))
+
+
 @pytest.mark.parametrize("metric", METRICS)
 @hypothesis.given(data=st.data())
 def test_ties_go_to_the_lowest_position(runtime, metric, data):
     """Small integers make exact scores with many ties, so the order must be exact too."""
-    queries, rows, dim = (data.draw(st.integers(1, top)) for top in (5, 60, 3))
+    queries, rows, dim = (data.draw(st.integers(1, top)) for top in (5, 150, 3))
     rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
     q = rng.integers(-2, 3, (queries, dim)).astype(np.float32)
     c = rng.integers(-2, 3, (rows, dim)).astype(np.float32)

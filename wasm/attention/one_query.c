@@ -73,20 +73,19 @@ static void score_row(struct row_workspace *w, const struct attention_f32_argume
 static void add_values(float *out, struct row_workspace *w, const struct attention_f32_arguments *args,
                        struct attention_place at, const struct stored_block *block, f32x4 shrink) {
     if (args->storage == STORED_ROWS) {
-        add_columns(out, w->scores, block->v, block->v_stride, at.keys, shrink, args->value_dim);
+        add_columns(out, w->scores, block->v, block->v_stride, ATTENTION_PANEL, at.keys, shrink, args->value_dim);
         return;
     }
+    int32_t next = args->capacity * ATTENTION_PANEL; /* A panel of columns has room for all keys of the head. */
     int32_t stored = at.head / args->group * args->v_head_stride + at.key * ATTENTION_PANEL;
-    float most = args->dropout ? args->kept_scale : 1.0f; /* The greatest possible weight. */
-    for (int32_t c = 0; c < args->value_dim; c += ATTENTION_PANEL, stored += args->capacity * ATTENTION_PANEL) {
-        int32_t left = args->value_dim - c, columns = left < ATTENTION_PANEL ? left : ATTENTION_PANEL;
-        if (args->storage == STORED_HALVES) {
-            const int16_t *v = (const int16_t *)args->v + stored;
-            add_halves(out + c, w->scores, v, at.keys, shrink, columns, most, row_room(args));
-        } else {
-            add_columns(out + c, w->scores, (const float *)args->v + stored, ATTENTION_PANEL, at.keys, shrink, columns);
-        }
+    if (args->storage == STORED_PANELS) {
+        add_columns(out, w->scores, (const float *)args->v + stored, ATTENTION_PANEL, next, at.keys, shrink,
+                    args->value_dim);
+        return;
     }
+    float most = args->dropout ? args->kept_scale : 1.0f; /* The greatest possible weight. */
+    add_halves(out, w->scores, (const int16_t *)args->v + stored, next, at.keys, shrink, args->value_dim, most,
+               row_room(args));
 }
 
 /* Returns 1 if any of the accumulated values is infinite or NaN. */

@@ -20,17 +20,32 @@ INLINE f32x4 moved_f32x4(const int16_t *x) {
     return wasm_v128_and(wasm_i32x4_shl(wasm_i32x4_load16x4(x), 13), wasm_u32x4_const_splat(0x8fffe000));
 }
 
-/* Returns 1 if any of `count` halves, a multiple of sixteen, is infinite or NaN, so that all bits of its exponent are
- * set.
- */
+/* The greater of `most` and the magnitudes of eight halves, as integers. */
+INLINE v128_t greatest_magnitudes(v128_t most, const int16_t *x) {
+    return wasm_i16x8_max(most, wasm_v128_and(wasm_v128_load(x), wasm_i16x8_splat(0x7fff)));
+}
+
+/* Returns 1 if a magnitude is that of an infinity or a NaN: all bits of its exponent are set. */
+INLINE int any_special(v128_t most) { return wasm_v128_any_true(wasm_i16x8_ge(most, wasm_i16x8_splat(0x7c00))); }
+
+/* Returns 1 if any of `count` halves, a multiple of sixteen, is infinite or NaN. */
 static NOINLINE int has_special(const int16_t *x, int32_t count) {
-    v128_t most = wasm_i16x8_splat(0), magnitude = wasm_i16x8_splat(0x7fff);
+    v128_t low = wasm_i16x8_splat(0), high = low;
     for (int32_t i = 0; i < count; i += 16) {
-        v128_t a = wasm_v128_and(wasm_v128_load(x + i), magnitude);
-        v128_t b = wasm_v128_and(wasm_v128_load(x + i + 8), magnitude);
-        most = wasm_i16x8_max(most, wasm_i16x8_max(a, b));
+        low = greatest_magnitudes(low, x + i);
+        high = greatest_magnitudes(high, x + i + 8);
     }
-    return wasm_v128_any_true(wasm_i16x8_ge(most, wasm_i16x8_splat(0x7c00)));
+    return any_special(wasm_i16x8_max(low, high));
+}
+
+/* The same for `count` halves at x and as many at y, which are read side by side. */
+static NOINLINE int either_has_special(const int16_t *x, const int16_t *y, int32_t count) {
+    v128_t low = wasm_i16x8_splat(0), high = low;
+    for (int32_t i = 0; i < count; i += 8) {
+        low = greatest_magnitudes(low, x + i);
+        high = greatest_magnitudes(high, y + i);
+    }
+    return any_special(wasm_i16x8_max(low, high));
 }
 
 /* Returns 1 if all of n floats can be multiplied by SHIFT. */
@@ -88,13 +103,21 @@ static NOINLINE void add_sixteen_halves(float *out, const float *weights, const 
     store_four(out, &sum);
 }
 
-void add_halves(float *out, const float *weights, const int16_t *v, int32_t keys, f32x4 shrink, int32_t columns,
-                float most, float *room) {
-    int32_t count = keys * ATTENTION_PANEL;
-    if (columns == ATTENTION_PANEL && most <= MOST_SHIFTED && !has_special(v, count)) {
-        add_sixteen_halves(out, weights, v, keys, shrink);
-        return;
+void add_halves(float *out, const float *weights, const int16_t *v, int32_t next, int32_t keys, f32x4 shrink,
+                int32_t columns, float most, float *room) {
+    int32_t count = keys * ATTENTION_PANEL, moved = 0;
+    for (int32_t c = 0, left = columns; left > 0; c += ATTENTION_PANEL, left -= ATTENTION_PANEL, v += next) {
+        /* Every other group is checked together with the group after it. */
+        if (c % (2 * ATTENTION_PANEL) == 0) {
+            const int16_t *after = left > ATTENTION_PANEL ? v + next : v;
+            moved = most <= MOST_SHIFTED && !either_has_special(v, after, count);
+        }
+        if (moved && left >= ATTENTION_PANEL) {
+            add_sixteen_halves(out + c, weights, v, keys, shrink);
+            continue;
+        }
+        widen_halves(room, v, count);
+        int32_t some = left < ATTENTION_PANEL ? left : ATTENTION_PANEL;
+        add_columns(out + c, weights, room, ATTENTION_PANEL, ATTENTION_PANEL, keys, shrink, some);
     }
-    widen_halves(room, v, count);
-    add_columns(out, weights, room, ATTENTION_PANEL, keys, shrink, columns);
 }

@@ -93,15 +93,14 @@ void code_row(int32_t *sums, const int8_t *query, int32_t zero, const int8_t *pa
     wasm_v128_store(sums + 4, high);
 }
 
-/* Four panels at a time are four streams from memory, which processors read faster than one. */
-void code_four_panels(int32_t *sums, const int8_t *query, int32_t zero, const int8_t *panels, int32_t stride) {
-    size_t bytes = code_panel_bytes(stride);
+void code_four_panels(int32_t *sums, const int8_t *query, int32_t zero, const int8_t *panel, size_t apart,
+                      int32_t stride) {
     struct tile t;
     for (int r = 0; r < 4; r++) {
-        t.low[r] = less_zero(panels + r * bytes, zero);
-        t.high[r] = less_zero(panels + r * bytes + 16, zero);
+        t.low[r] = less_zero(panel + r * apart, zero);
+        t.high[r] = less_zero(panel + r * apart + 16, zero);
     }
-    const int8_t *a = panels + CODE_SUMS, *b = a + bytes, *c = b + bytes, *d = c + bytes;
+    const int8_t *a = panel + CODE_SUMS, *b = a + apart, *c = b + apart, *d = c + apart;
     const uintptr_t never = never_an_address;
     for (int32_t left = stride; left > 0; left -= CODE_STEP) {
         PIN(t, query, never);

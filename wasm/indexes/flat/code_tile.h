@@ -5,6 +5,8 @@
 #ifndef FLASHWASM_INDEXES_FLAT_CODE_TILE_H
 #define FLASHWASM_INDEXES_FLAT_CODE_TILE_H
 
+#include <stddef.h>
+
 #include "../../shared/simd.h"
 
 enum {
@@ -23,7 +25,9 @@ int code_tile(int32_t *sums, const int8_t *queries, const int8_t *panel, int32_t
 /* sums[8] = the products of one of four packed queries with a panel. */
 void code_row(int32_t *sums, const int8_t *query, int32_t zero, const int8_t *panel, int32_t stride);
 
-/* sums[4][8] = the products of one of four packed queries with four panels, one after another. */
-void code_four_panels(int32_t *sums, const int8_t *query, int32_t zero, const int8_t *panels, int32_t stride);
+/* sums[4][8] = the products of one of four packed queries with four panels, which begin `apart` bytes after each
+ * other. */
+void code_four_panels(int32_t *sums, const int8_t *query, int32_t zero, const int8_t *panel, size_t apart,
+                      int32_t stride);
 
 #endif

@@ -13,20 +13,34 @@ INLINE int32_t flat_block(int32_t room, int32_t bytes, int32_t group) {
     return block < FLAT_QUERIES ? block : FLAT_QUERIES;
 }
 
-/* Returns 1 if a mask excludes all eight vectors of the panel at `position`. */
-INLINE int panel_is_masked(const uint8_t *mask, int32_t position, int32_t end) {
+/* A single query is compared with four panels at a time, each from a quarter of the panels of its own. Four long
+ * streams of memory are read faster than one, and faster than four short ones. With a mask, the four panels are
+ * neighbours, so that all four are often excluded. Returns how many positions lie between the panels, 0 if there are
+ * fewer than four. */
+INLINE int32_t positions_apart(const uint8_t *mask, int32_t positions) {
+    int32_t panels = positions / (4 * TILE_COLUMNS);
+    return (mask && panels > 0 ? 1 : panels) * TILE_COLUMNS;
+}
+
+/* Returns 1 if a mask excludes all `count` vectors from `position`. */
+INLINE int all_masked(const uint8_t *mask, int32_t position, int32_t count) {
     if (!mask) return 0;
-    for (int32_t i = position; i < end && i < position + TILE_COLUMNS; i++) {
+    for (int32_t i = position; i < position + count; i++) {
         if (mask[i]) return 0;
     }
     return 1;
 }
 
-/* Returns 1 if one of eight distances is below a bound. An equal distance would not enter the heap, since positions
- * rise during a search and of equal distances the lower position wins. */
-INLINE int any_below(f32x4 low, f32x4 high, float bound) {
+/* Returns 1 if a mask excludes all vectors of the panel at `position`. */
+INLINE int panel_is_masked(const uint8_t *mask, int32_t position, int32_t end) {
+    return all_masked(mask, position, end - position < TILE_COLUMNS ? end - position : TILE_COLUMNS);
+}
+
+/* Returns 1 if one of eight distances is at most a bound. An equal distance enters the heap if its position is
+ * lower. */
+INLINE int any_within(f32x4 low, f32x4 high, float bound) {
     f32x4 greatest = splat_f32x4(bound);
-    return wasm_v128_any_true(wasm_v128_or(wasm_f32x4_lt(low, greatest), wasm_f32x4_lt(high, greatest)));
+    return wasm_v128_any_true(wasm_v128_or(wasm_f32x4_le(low, greatest), wasm_f32x4_le(high, greatest)));
 }
 
 /* Returns the greatest distance in a query's heap. */

@@ -4,9 +4,10 @@
  *
  *   panels [n / 8][dim][8]; queries [query_count][dim]; keys [query_count][k], heaps
  *
- * A tile is four queries by one panel, and the panels are read in one pass through memory. Each distance is one chain
- * of multiply-adds over dim, regardless of the number of queries. The matrix of distances is not stored: the distances
- * of a tile are offered to the heaps immediately.
+ * A tile is four queries by one panel. The first four queries are compared with a block of panels while it is read from
+ * memory, and the next ones find it in the cache. A single query is compared with four panels at a time. Each distance
+ * is one chain of multiply-adds over dim, regardless of the number of queries. The matrix of distances is not stored:
+ * the distances of a tile are offered to the heaps immediately.
  *
  * With `candidates`, only the candidates are ranked instead of all vectors: see rank_candidates.
  *
@@ -18,7 +19,10 @@
 #include "dot_tile.h"
 #include "offer.h"
 
-enum { QUERY_BYTES = WORKSPACE_BYTES / 2 };
+enum {
+    QUERY_BYTES = WORKSPACE_BYTES / 2,
+    BLOCK_BYTES = 192 << 10, /* The panels of a block, which stay in the L2 cache while all queries are compared. */
+};
 
 struct flat_workspace {
     float row[TILE_ROWS * INDEX_MAX_DIM];       /* Four prepared queries before they are packed. */
@@ -37,7 +41,7 @@ static void pack_queries(const struct flat_search_arguments *args, struct flat_w
         }
         pack_rows_f32(w->queries + q * dim, w->row, stride, rows, dim, TILE_ROWS, 1.0f);
     }
-    /* A single query fills all four places: see dot_four_panels. */
+    /* A single query fills all four places: see search_fours. */
     for (int32_t j = 0; count == 1 && j < dim; j++) store_f32x4(w->queries + j * TILE_ROWS, splat_f32x4(w->row[j]));
 }
 
@@ -49,12 +53,12 @@ INLINE void clamp_cosines(float *eight, int32_t metric) {
     store_f32x4(eight + 4, pmin_f32x4(pmax_f32x4(load_f32x4(eight + 4), least), greatest));
 }
 
-/* Offers the rows of a tile to their queries, except rows without a distance below the query's bound. */
+/* Offers the rows of a tile to their queries, except rows without a distance within the query's bound. */
 INLINE void offer_tile(const struct flat_search_arguments *args, struct flat_workspace *w, float *distances,
                        int32_t first, int32_t query, int32_t queries, int32_t position) {
     for (int32_t r = 0; r < queries; r++) {
         float *eight = distances + r * TILE_COLUMNS;
-        if (!any_below(load_f32x4(eight), load_f32x4(eight + 4), w->bounds[query + r])) continue;
+        if (!any_within(load_f32x4(eight), load_f32x4(eight + 4), w->bounds[query + r])) continue;
         clamp_cosines(eight, args->metric);
         w->bounds[query + r] = flat_offer(args, eight, first + query + r, position);
     }
@@ -70,6 +74,29 @@ INLINE void four_by_panel(const struct flat_search_arguments *args, float *dista
     }
 }
 
+/* Searches four panels at a time for query `first`, which is packed four times. Returns the position at which fewer
+ * than four panels are left. */
+static int32_t search_fours(const struct flat_search_arguments *args, struct flat_workspace *w, int32_t first) {
+    int32_t dim = args->dim, begin = args->begin, apart = positions_apart(args->mask, args->end - begin);
+    const float *panels = args->panels;
+    float distances[TILE_ROWS * TILE_COLUMNS];
+    for (; apart && args->end - begin >= TILE_ROWS * apart; begin += TILE_ROWS * apart) {
+        for (int32_t position = begin; position < begin + apart; position += TILE_COLUMNS) {
+            if (all_masked(args->mask, position, TILE_ROWS * TILE_COLUMNS)) continue;
+            const float *panel = panels + (size_t)position * dim;
+            if (args->metric == METRIC_L2) {
+                square_four_panels(distances, w->queries, panel, (size_t)apart * dim, dim);
+            } else {
+                dot_four_panels(distances, w->queries, panel, (size_t)apart * dim, dim);
+            }
+            for (int32_t r = 0; r < TILE_ROWS; r++) {
+                offer_tile(args, w, distances + r * TILE_COLUMNS, first, 0, 1, position + r * apart);
+            }
+        }
+    }
+    return begin;
+}
+
 /* Searches for `count` packed queries, the first of which is query `first`. */
 static void search_block(const struct flat_search_arguments *args, struct flat_workspace *w, int32_t first,
                          int32_t count) {
@@ -77,21 +104,17 @@ static void search_block(const struct flat_search_arguments *args, struct flat_w
     int32_t dim = args->dim;
     float distances[TILE_ROWS * TILE_COLUMNS];
     for (int32_t q = 0; q < count; q++) w->bounds[q] = flat_bound(args, first + q);
-    for (int32_t position = args->begin; position < args->end; position += TILE_COLUMNS) {
-        if (panel_is_masked(args->mask, position, args->end)) continue;
-        const float *panel = panels + (size_t)position * dim;
-        if (count == 1 && args->metric != METRIC_L2 && position + 3 * TILE_COLUMNS < args->end) {
-            dot_four_panels(distances, w->queries, panel, dim);
-            offer_tile(args, w, distances, first, 0, 1, position);
-            for (int32_t r = 1; r < TILE_ROWS; r++) {
-                position += TILE_COLUMNS;
-                offer_tile(args, w, distances + r * TILE_COLUMNS, first, 0, 1, position);
-            }
-            continue;
-        }
+    int32_t begin = count == 1 ? search_fours(args, w, first) : args->begin;
+    int32_t block = BLOCK_BYTES / (dim * (int32_t)sizeof(float)) / TILE_COLUMNS * TILE_COLUMNS;
+    if (block < TILE_COLUMNS) block = TILE_COLUMNS;
+    for (; begin < args->end; begin += block) {
+        int32_t end = args->end - begin < block ? args->end : begin + block;
         for (int32_t q = 0; q < count; q += TILE_ROWS) {
-            four_by_panel(args, distances, w->queries + q * dim, panel);
-            offer_tile(args, w, distances, first, q, count - q < TILE_ROWS ? count - q : TILE_ROWS, position);
+            for (int32_t position = begin; position < end; position += TILE_COLUMNS) {
+                if (panel_is_masked(args->mask, position, args->end)) continue;
+                four_by_panel(args, distances, w->queries + q * dim, panels + (size_t)position * dim);
+                offer_tile(args, w, distances, first, q, count - q < TILE_ROWS ? count - q : TILE_ROWS, position);
+            }
         }
     }
 }

@@ -155,7 +155,7 @@ static NOINLINE void offer_both_digits(const struct flat_search_arguments *args,
     }
     f32x4 low = lower_bounds(args, w, query, x, products(sums, w->scales[query], x));
     f32x4 high = lower_bounds(args, w, query, x + 1, products(sums + 4, w->scales[query], x + 1));
-    if (!any_below(low, high, w->bounds[query])) return;
+    if (!any_within(low, high, w->bounds[query])) return;
     float distances[TILE_COLUMNS];
     store_f32x4(distances, low);
     store_f32x4(distances + 4, high);
@@ -167,7 +167,7 @@ static NOINLINE void offer_sums(const struct flat_search_arguments *args, struct
                                 const struct coded x[2], int32_t *sums, int32_t first, int32_t query,
                                 int32_t position) {
     f32x4 low = lowest_bounds(args, w, query, x, sums), high = lowest_bounds(args, w, query, x + 1, sums + 4);
-    if (any_below(low, high, w->bounds[query])) offer_both_digits(args, w, x, sums, first, query, position);
+    if (any_within(low, high, w->bounds[query])) offer_both_digits(args, w, x, sums, first, query, position);
 }
 
 static NOINLINE void offer_tile(const struct flat_search_arguments *args, struct code_workspace *w,
@@ -188,19 +188,23 @@ INLINE void offer_panel(const struct flat_search_arguments *args, struct code_wo
 /* Searches for a single query. */
 static void search_one(const struct flat_search_arguments *args, struct code_workspace *w, int32_t query) {
     int32_t stride = row_stride(args->dim), sums[4 * TILE_COLUMNS];
-    for (int32_t position = args->begin; position < args->end;) {
-        const int8_t *panel =
-            (const int8_t *)args->panels + (size_t)(position / TILE_COLUMNS) * code_panel_bytes(stride);
-        int32_t panels = position + 4 * TILE_COLUMNS <= args->end ? 4 : 1;
-        if (panels == 4) {
-            code_four_panels(sums, w->high, HIGH_ZERO, panel, stride);
-        } else {
-            code_row(sums, w->high, HIGH_ZERO, panel, stride);
+    int32_t begin = args->begin, apart = positions_apart(args->mask, args->end - begin);
+    size_t bytes = code_panel_bytes(stride);
+    const int8_t *panels = args->panels;
+    for (; apart && args->end - begin >= 4 * apart; begin += 4 * apart) {
+        for (int32_t position = begin; position < begin + apart; position += TILE_COLUMNS) {
+            if (all_masked(args->mask, position, 4 * TILE_COLUMNS)) continue;
+            const int8_t *panel = panels + (size_t)(position / TILE_COLUMNS) * bytes;
+            code_four_panels(sums, w->high, HIGH_ZERO, panel, (size_t)(apart / TILE_COLUMNS) * bytes, stride);
+            for (int32_t i = 0; i < 4; i++) {
+                offer_panel(args, w, sums + i * TILE_COLUMNS, query, position + i * apart);
+            }
         }
-        for (int32_t i = 0; i < panels; i++, position += TILE_COLUMNS) {
-            if (panel_is_masked(args->mask, position, args->end)) continue;
-            offer_panel(args, w, sums + i * TILE_COLUMNS, query, position);
-        }
+    }
+    for (int32_t position = begin; position < args->end; position += TILE_COLUMNS) {
+        if (panel_is_masked(args->mask, position, args->end)) continue;
+        code_row(sums, w->high, HIGH_ZERO, panels + (size_t)(position / TILE_COLUMNS) * bytes, stride);
+        offer_panel(args, w, sums, query, position);
     }
 }
 

@@ -7,23 +7,28 @@
  */
 #include "beam.h"
 
-enum { CACHE_LINE = 64 /* bytes */, NONE_LEFT = -1 };
+enum {
+    CACHE_LINE = 64,          /* Bytes. */
+    TOUCHED_BYTES = 24 << 10, /* The vectors that are read side by side, which must stay in the L1 cache. */
+    NONE_LEFT = -1
+};
 
 /* Reads a word. The access is volatile, because the compiler would otherwise remove it. */
 static inline void touch(const void *memory) { (void)*(const volatile uint32_t *)memory; }
 
-/* Reads a word of each cache line from `at` to `end`, in few instructions: a processor looks ahead some hundred
- * instructions, and only the reads among these overlap. */
+/* Reads a word of each cache line from `at` to `end`. */
 static inline void touch_lines(const char *at, const char *end) {
 #pragma clang loop unroll(disable)
-    for (; at + 4 * CACHE_LINE <= end; at += 4 * CACHE_LINE) {
-        touch(at);
-        touch(at + CACHE_LINE);
-        touch(at + 2 * CACHE_LINE);
-        touch(at + 3 * CACHE_LINE);
-    }
-#pragma clang loop unroll(disable)
     for (; at < end; at += CACHE_LINE) touch(at);
+}
+
+/* Reads a word of each cache line of some nodes' vectors. The first lines of all these vectors are read first, then all
+ * second lines: many streams of memory are read faster than one after the other. */
+static inline void touch_side_by_side(const char *base, size_t bytes, const uint32_t *nodes, int32_t count) {
+    for (size_t line = 0; line < bytes; line += CACHE_LINE) {
+#pragma clang loop unroll(disable)
+        for (int32_t i = 0; i < count; i++) touch(base + nodes[i] * bytes + line);
+    }
 }
 
 void touch_vectors(const struct hnsw *h, const uint32_t *nodes, int32_t count) {
@@ -41,11 +46,11 @@ void touch_vectors(const struct hnsw *h, const uint32_t *nodes, int32_t count) {
         }
         return;
     }
-    for (int32_t i = 0; i < count; i++) {
-        const char *at = base + nodes[i] * bytes;
-        touch_lines(at, at + bytes);
-        if (v->codes) touch(scales + nodes[i]);
+    int32_t together = TOUCHED_BYTES / bytes > 0 ? TOUCHED_BYTES / (int32_t)bytes : 1;
+    for (int32_t i = 0; i < count; i += together) {
+        touch_side_by_side(base, bytes, nodes + i, count - i < together ? count - i : together);
     }
+    for (int32_t i = 0; v->codes && i < count; i++) touch(scales + nodes[i]);
 }
 
 /* Marks nodes as visited, copies those that were not marked before to `fresh`, and returns their number. It is not
