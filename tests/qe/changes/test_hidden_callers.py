@@ -32,6 +32,8 @@ class Case:
         Source of the test file with ``test_broken``, which the change breaks.
     user : str
         Source of another module of the project, ``CASE_user``.
+    helper : str
+        Source of a helper of the tests, ``CASE_helper``.
     module : str
         Source of the changed module.
     edit : tuple of str
@@ -45,12 +47,28 @@ class Case:
     module: str = ONE
     edit: tuple = TWO
     direct: str = DIRECT
+    helper: str = ""
 
 
 def first_caller(user):
     """Return a case in which the first of two tests fills what the second one reads."""
     broken = "from shop.CASE_user import get\n\ndef test_first():\n    get()\n\n"
     return Case(f"{broken}def test_broken():\n    assert get() == 1\n", user)
+
+
+def through_helper(helper, get="from CASE_helper import get", call="get()"):
+    """Return a case in which a helper of the tests keeps what the first test computed."""
+    first = f"def test_first():\n    {call}\n\ndef test_broken():\n    assert {call} == 1\n"
+    return Case(f"{get}\n\n{first}", helper=f"from shop.CASE import f\n{helper}")
+
+
+def first_use(expression, user):
+    """Return a case in which a place calls a function if it has no value yet."""
+    tests = f"def test_first():\n    {expression}\n\n"
+    tests += f"def test_broken():\n    assert {expression} == 1\n"
+    return Case(
+        f"from shop import CASE_user as user\n\n{tests}", f"from shop.CASE import f\n{user}"
+    )
 
 
 def leftover(user):
@@ -157,6 +175,51 @@ CASES = {
         "        if not results:\n            results.append(function())\n"
         "        return results[0]\n    return inner\n\nget = single(f)\n"
     ),
+    "cache_of_a_helper": through_helper(
+        "from functools import lru_cache\n\n@lru_cache\ndef get():\n    return f()\n"
+    ),
+    "dictionary_of_a_helper": through_helper(
+        "found = {}\n\ndef get():\n    if not found:\n        found[1] = f()\n    return found[1]\n"
+    ),
+    "import_of_a_helper": through_helper("X = f()\n", "", "__import__('CASE_helper').X"),
+    "cache_of_a_test_file": through_helper(
+        "",
+        "from functools import cache\nfrom shop.CASE import f\n\n@cache\ndef get():\n"
+        "    return f()\n",
+    ),
+    "call_of_a_cache": first_use(
+        "user.get()", "from functools import lru_cache\nget = lru_cache(maxsize=None)(f)\n"
+    ),
+    "default_of_a_dictionary": first_use(
+        "user.kept[1]", "from collections import defaultdict\nkept = defaultdict(f)\n"
+    ),
+    "lambda_of_a_dictionary": first_use(
+        "user.kept[1]",
+        "from collections import defaultdict\nkept = defaultdict(\n    lambda: f())\n",
+    ),
+    "missing_key": first_use(
+        "user.kept[1]",
+        "class Kept(dict):\n    def __missing__(self, key):\n        self[key] = value = f()\n"
+        "        return value\n\nkept = Kept()\n",
+    ),
+    "missing_attribute": first_use(
+        "user.kept.value",
+        "class Kept:\n    def __getattr__(self, name):\n        value = f()\n"
+        "        setattr(self, name, value)\n        return value\n\nkept = Kept()\n",
+    ),
+    "missing_name_of_a_module": first_use(
+        "user.value",
+        "def __getattr__(name):\n    if name != 'value':\n        raise AttributeError(name)\n"
+        "    globals()[name] = value = f()\n    return value\n",
+    ),
+    "descriptor": first_use(
+        "user.kept.value",
+        "class Once:\n    def __init__(self, get):\n        self.get = get\n\n"
+        "    def __get__(self, owner, kind):\n"
+        "        value = owner.__dict__[self.get.__name__] = self.get(owner)\n"
+        "        return value\n\n"
+        "class Kept:\n    @Once\n    def value(self):\n        return f()\n\nkept = Kept()\n",
+    ),
     "object_that_the_change_returns_to_a_pool": leftover(
         "free = []\n\nclass Kept:\n    text = None\n\n    def keep(self, text):\n"
         "        if self.text is None:\n            self.text = text\n        return self.text\n\n"
@@ -193,7 +256,8 @@ def recorded(tmp_path_factory):
     for name, case in CASES.items():
         files |= {f"shop/{name}.py": case.module, f"shop/{name}_user.py": case.user}
         files |= {f"tests/test_{name}.py": case.broken, f"tests/test_{name}_direct.py": case.direct}
-        for path in list(files)[-4:]:
+        files[f"tests/{name}_helper.py"] = case.helper
+        for path in list(files)[-5:]:
             files[path] = files[path].replace("CASE", name)
     for path, text in files.items():
         (root / path).parent.mkdir(exist_ok=True)

@@ -108,7 +108,7 @@ class CoverageEvidence:
         return self._coverage.lines_outside_tests(name)
 
     def ran_cached_functions(self, tests: Collection[str]) -> bool:
-        """Return True if some of the tests ran a function whose decorator caches results.
+        """Return True if some of the tests ran a function whose results a library caches.
 
         The database records only the first caller of such a function. Later callers depend on the
         lines behind it without running any.
@@ -116,7 +116,7 @@ class CoverageEvidence:
         return any(
             not self.runners(name, lines).isdisjoint(tests)
             for name, structure in self._structures.values()
-            for lines in structure.cached
+            for lines in (*structure.cached, *structure.named(self._wrapped))
         )
 
     def running_processes(self) -> set[str]:
@@ -193,9 +193,18 @@ class CoverageEvidence:
 
     @cached_property
     def _structures(self) -> dict[Path, tuple[str, FunctionLines]]:
-        """The database's name and the functions of each file that belongs to no test."""
-        read = ((file, name, function_lines(file)) for file, name in self._measured.items())
-        return {file: (name, lines) for file, name, lines in read if lines is not None}
+        """The database's name and the functions of each file."""
+        found = {}
+        for file, names in self._names.items():
+            lines = function_lines(file, has_tests=self._graph.is_beside_tests(file))
+            if len(names) == 1 and lines is not None:
+                found[file] = names[0], lines
+        return found
+
+    @cached_property
+    def _wrapped(self) -> set[str]:
+        """Names of the functions whose results a call somewhere may cache."""
+        return {name for _, structure in self._structures.values() for name in structure.wrapped}
 
     def _names_of_files(self, rootdir: Path) -> dict[Path, list[str]]:
         """Return the database's names of each file of the project."""

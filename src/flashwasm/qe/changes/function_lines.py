@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
 
 from flashwasm.qe.changes.confined_functions import confined_functions
 from flashwasm.qe.changes.import_calls import calls_project_at_import
-from flashwasm.qe.changes.kept_state import caches_results, keeps_state
+from flashwasm.qe.changes.kept_state import caches_results, keeps_state, wrapped_functions
 from flashwasm.qe.changes.module_imports import (
     PROCESS_NAMES,
     mentioned_name,
@@ -30,6 +30,9 @@ class FunctionLines:
     ----------
     tree : ast.Module
         Syntax tree of the file.
+    has_tests : bool, default False
+        True for a file of tests. What a test defines inside itself ends with the test, so it does
+        not count as `cached` or `lazy`.
 
     Attributes
     ----------
@@ -41,9 +44,12 @@ class FunctionLines:
         come first.
     """
 
-    def __init__(self, tree: ast.Module) -> None:
+    def __init__(self, tree: ast.Module, *, has_tests: bool = False) -> None:
         self._tree = tree
         self._nodes = [node for node in ast.walk(tree) if isinstance(node, _FUNCTION)]
+        tests = [node for node in self._nodes if has_tests and node.name.startswith("test")]
+        inside = {inner for test in tests for inner in ast.walk(test)}
+        self._outside_tests = [node for node in self._nodes if node not in inside]
         # A function inside another one has fewer lines than that.
         self.functions = sorted((_body(node) for node in self._nodes), key=len)
         self.bodies: set[int] = set().union(*self.functions)
@@ -54,7 +60,18 @@ class FunctionLines:
 
         Only the first caller runs these lines.
         """
-        return [_body(node) for node in self._nodes if caches_results(node)]
+        lambdas = (node for node in self._wrapped if isinstance(node, ast.Lambda))
+        found = [set(range(node.lineno, (node.end_lineno or 0) + 1)) for node in lambdas]
+        return found + [_body(node) for node in self._outside_tests if caches_results(node)]
+
+    @cached_property
+    def wrapped(self) -> set[str]:
+        """Names of functions of any file whose results a call in this file may cache."""
+        return {mentioned_name(node) for node in self._wrapped} - {""}
+
+    def named(self, names: Collection[str]) -> list[set[int]]:
+        """Return the lines of the body of each function with one of some names."""
+        return [_body(node) for node in self._outside_tests if node.name in names]
 
     @cached_property
     def lazy(self) -> list[set[int]]:
@@ -62,7 +79,7 @@ class FunctionLines:
 
         Only the first caller may run some of these lines.
         """
-        others = (node for node in self._nodes if not caches_results(node))
+        others = (node for node in self._outside_tests if not caches_results(node))
         confined = confined_functions(self._tree)
         return [_body(node) for node in others if keeps_state(node, confined=node in confined)]
 
@@ -105,6 +122,11 @@ class FunctionLines:
         return self._innermost.get(line, frozenset())
 
     @cached_property
+    def _wrapped(self) -> list[ast.expr]:
+        """The functions that this file gives to a call which may cache their results."""
+        return [*wrapped_functions(self._tree)]
+
+    @cached_property
     def _innermost(self) -> dict[int, frozenset[int]]:
         """The lines of the innermost function around each line."""
         found: dict[int, frozenset[int]] = {}
@@ -113,10 +135,10 @@ class FunctionLines:
         return found
 
 
-def function_lines(path: Path) -> FunctionLines | None:
+def function_lines(path: Path, *, has_tests: bool = False) -> FunctionLines | None:
     """Return the lines of a file's functions; None if the file cannot be read."""
     tree = parse_file(path)
-    return None if tree is None else FunctionLines(tree)
+    return None if tree is None else FunctionLines(tree, has_tests=has_tests)
 
 
 def function_lines_of(source: str) -> FunctionLines | None:

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Sequence
 from flashwasm.qe.changes.module_imports import mentioned_name
 from flashwasm.qe.suites.expressions import source_of
 
-__all__ = ["caches_results", "keeps_state"]
+__all__ = ["caches_results", "keeps_state", "wrapped_functions"]
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 # Words in the names of decorators that return the first result again.
 _CACHING = ("cache", "lazy", "memo", "once", "reify", "singleton")
+# Functions that Python calls only if a place has no value yet.
+_FOR_MISSING = {"__get__", "__getattr__", "__missing__"}
 # Methods that add to a container.
 _ADDING = {"add", "append", "appendleft", "extend", "insert", "setdefault", "update"}
 _MUTABLE = (ast.Dict, ast.List, ast.Set, ast.Call)
@@ -23,9 +25,29 @@ _BRANCHES = (ast.If, ast.IfExp, ast.While, ast.Try, ast.BoolOp)
 
 
 def caches_results(function: Function) -> bool:
-    """Return True if a decorator of a function may cache its results."""
+    """Return True if only the first caller of a function may run it.
+
+    A decorator may cache its results, or the function fills the place whose value it computes, as
+    ``__missing__`` does.
+    """
     names = (source_of(one).lower() for one in function.decorator_list)
-    return any(word in name for name in names for word in _CACHING)
+    fills = function.name in _FOR_MISSING and any(_stores([*_own_nodes(function)]))
+    return fills or any(word in name for name in names for word in _CACHING)
+
+
+def wrapped_functions(tree: ast.Module) -> Iterator[ast.expr]:
+    """Yield the functions that a file gives to a call which may cache their results.
+
+    Examples are ``lru_cache(maxsize=None)(f)`` and ``defaultdict(f)``.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            function = node.func
+            while isinstance(function, ast.Call):
+                function = function.func
+            name = mentioned_name(function).lower()
+            if name == "defaultdict" or any(word in name for word in _CACHING):
+                yield from node.args
 
 
 def keeps_state(function: Function, *, confined: bool = False) -> bool:
