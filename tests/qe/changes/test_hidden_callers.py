@@ -175,6 +175,29 @@ CASES = {
         "        if not results:\n            results.append(function())\n"
         "        return results[0]\n    return inner\n\nget = single(f)\n"
     ),
+    "statement_outside_of_its_loop": Case(
+        "import shop.CASE\n\ndef test_broken():\n    assert shop.CASE\n",
+        module="def f(x=0):\n    while x:\n        break\n    return 1\n",
+        edit=("while x", "if x"),
+    ),
+    "warning_of_the_compiler": Case(
+        "import shop.CASE\n\ndef test_broken():\n    assert shop.CASE\n",
+        edit=("return 1", "return 1 is 1"),
+    ),
+    "place_of_a_source": Case(
+        "from importlib.util import find_spec\n\ndef test_broken():\n"
+        "    assert 'return 1' in open(find_spec('shop.CASE').origin).read()\n"
+    ),
+    "thread_that_is_not_followed": Case(
+        asserting("run(f) == 1", "from shop.CASE import f\nfrom shop.CASE_user import run"),
+        "import _thread, queue\n\ndef run(g):\n    found = queue.Queue()\n"
+        "    _thread.start_new_thread(lambda: found.put(g()), ())\n    return found.get()\n",
+    ),
+    "product_that_stops_the_recording": Case(
+        asserting("run(f) == 1", "from shop.CASE import f\nfrom shop.CASE_user import run"),
+        "import sys\n\ndef run(g):\n    old = sys.gettrace()\n    sys.settrace(None)\n"
+        "    result = g()\n    sys.settrace(old)\n    return result\n",
+    ),
     "cache_of_a_helper": through_helper(
         "from functools import lru_cache\n\n@lru_cache\ndef get():\n    return f()\n"
     ),

@@ -27,6 +27,14 @@ TESTS = {
     "percent": ("def test(mocker): mocker.patch('lib.deep.%s.x' % name)", True),
     "format": ("def test(mocker): mocker.patch('lib.{}.x'.format(name))", True),
     "sum": ("PACKAGE = 'lib.deep.'\ndef test(mocker): mocker.patch(PACKAGE + name)", True),
+    "end": ("def test(mocker): mocker.patch(f'{lib.__name__}.deep.part.x')", True),
+    "end of a name in a package": ("def test(mocker): mocker.patch(PACKAGE + '.part.x')", True),
+    "importorskip of a computed name": ("def test(x): pytest.importorskip('l' + x)", True),
+    "data that names modules": ("import pickle\nX = pickle.load(open('x', 'rb'))", True),
+    "copy by pickle": ("import pickle\nX = pickle.loads(pickle.dumps(1))", False),
+    "entry point of a library": ("manager.load_setuptools_entrypoints('x')", True),
+    "fixture of a plugin": ("def test(script_runner): script_runner.run('lib')", True),
+    "folder with a name of products": ("from lib.build import x", True),
     "join": ("def test(mocker): mocker.patch('.'.join(['lib', name, 'x']))", True),
     "computed plugins": ("pytest_plugins = [name for name in names()]", True),
     "resolve_name": ("import pkgutil\ndef test(name): pkgutil.resolve_name(name)", True),
@@ -54,6 +62,7 @@ FILES = {
     "lib/deep/__init__.py": "",
     "lib/deep/beside.py": "from . import part\n",
     "lib/deep/part.py": "x = 1\n",
+    "lib/build/x.py": "from lib.deep import part\n",
     "src/other.py": "import lib.user\n",
     "tests/conftest.py": "pytest_plugins = ['plugins.extra']\n",
     "tests/sub/conftest.py": "",
@@ -98,13 +107,31 @@ def test_conftest_files_and_their_plugins_reach_the_tests_below_them(write):
     assert reached("lib/user.py") == set()
 
 
-def test_plugins_of_the_settings_reach_every_test(write):
-    settings = '[project.entry-points.pytest11]\nit = "lib.user"\n'
-    for name, text in {"pyproject.toml": settings, "pytest.ini": "addopts = -p lib.user"}.items():
-        root = write({**FILES, "tests/test_a.py": "", name: text})
-        graph = ImportGraph(root, [root / "tests/test_a.py"])
-        assert root / "tests/test_a.py" in graph.dependents(root / "lib/deep/part.py")
-        (root / name).unlink()
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pyproject.toml", '[project.entry-points.pytest11]\nit = "lib.user"\n'),
+        ("pyproject.toml", '[project.entry-points.pytest11]\n# A plugin.\n\nit = "lib.user"\n'),
+        ("pyproject.toml", '[project.entry-points]\npytest11 = {it = "lib.user"}\n'),
+        ("setup.py", "setup(entry_points={'pytest11': ['it = lib.user']})"),
+        ("pytest.ini", "addopts = -p lib.user"),
+        ("pytest.toml", "[pytest]\naddopts = ['-p', 'lib.user']"),
+    ],
+)
+def test_plugins_of_the_settings_reach_every_test(write, name, text):
+    root = write({**FILES, "tests/test_a.py": "", name: text})
+    graph = ImportGraph(root, [root / "tests/test_a.py"])
+    assert root / "tests/test_a.py" in graph.dependents(root / "lib/deep/part.py")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("PYTEST_PLUGINS", "other,lib.user"), ("PYTEST_ADDOPTS", "-p lib.user")]
+)
+def test_plugins_of_the_environment_reach_every_test(write, monkeypatch, name, value):
+    root = write({**FILES, "tests/test_a.py": ""})
+    monkeypatch.setenv(name, value)
+    graph = ImportGraph(root, [root / "tests/test_a.py"])
+    assert root / "tests/test_a.py" in graph.dependents(root / "lib/deep/part.py")
 
 
 def test_modules_that_are_loaded_first_reach_every_test(write):

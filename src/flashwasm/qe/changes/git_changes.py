@@ -23,6 +23,7 @@ _DIFF = (
     "--no-textconv",
     "--no-relative",
     "--submodule=short",
+    "--ignore-submodules=none",
     "--end-of-options",
 )
 # Variables that git sets for its hooks. They must not override the repository of the path.

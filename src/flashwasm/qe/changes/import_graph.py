@@ -210,9 +210,11 @@ class ImportGraph:
         if name.endswith(".**"):
             packages = self._absolute(name[:-3])
             return packages | {file for one in packages for file in self._below_package(one)}
-        while name:
+        while name and name != "**":
             if name in self._named:
                 return self._named[name]
+            if name.startswith("**.") and (end := name[3:]) in self._named_inside:
+                return self._named_inside[end] | self.named(end)
             name = name.rpartition(".")[0]
         return set()
 

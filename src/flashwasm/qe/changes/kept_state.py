@@ -14,6 +14,12 @@ __all__ = ["caches_results", "keeps_state", "wrapped_functions"]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 # Words in the names of decorators that return the first result again.
 _CACHING = ("cache", "lazy", "memo", "once", "reify", "singleton")
+# Functions of libraries that keep the results of a function which they are called with. What
+# functions of the project keep, `keeps_state` detects.
+_WRAPPING = {
+    *("alru_cache", "cache", "cached", "cached_property", "cachedmethod", "defaultdict"),
+    *("lfu_cache", "lru_cache", "memoize", "reify", "ttl_cache"),
+}
 # Functions that Python calls only if a place has no value yet.
 _FOR_MISSING = {"__get__", "__getattr__", "__missing__"}
 # Methods that add to a container.
@@ -45,8 +51,7 @@ def wrapped_functions(tree: ast.Module) -> Iterator[ast.expr]:
             function = node.func
             while isinstance(function, ast.Call):
                 function = function.func
-            name = mentioned_name(function).lower()
-            if name == "defaultdict" or any(word in name for word in _CACHING):
+            if mentioned_name(function) in _WRAPPING:
                 yield from node.args
 
 

@@ -19,7 +19,7 @@ __all__ = ["LayoutReaders"]
 _INSPECTS = re.compile(
     r"getsource|get_source|findsource|getcomments|getframeinfo|get(?:out|inn)erframes|linecache"
     r"|\binspect\.(?:stack|trace)\b|lineno|_lasti\b|co_(?:filename|line|lnotab|positions)"
-    r"|__code__(?!\.co_\w)|\bspec\w*(?:\([^)]*\))?\.origin\b|(?<![\w.])help\(|\bpydoc\b"
+    r"|__code__(?!\.co_\w)|spec\w*(?:\([^)]*\))?\.origin\b|(?<![\w.])help\(|\bpydoc\b"
     # Tracebacks as text, and reports with lines.
     r"|(?:format|print)_(?:exc|exception|list|tb|stack)\b|TracebackException|extract_(?:stack|tb)"
     r"|faulthandler|cProfile|pstats|tracemalloc|settrace|setprofile|sys\.monitoring"
@@ -72,7 +72,7 @@ class LayoutReaders:
         changed : pathlib.Path
             The changed file.
         """
-        readers = source_readers(changed, self._texts)
+        readers = source_readers(changed, self._texts, self._graph.root)
         if "__file__" in _OWN_FOLDER.sub("", self._texts.get(changed, "")):
             readers.add(changed)
         root = self._graph.root

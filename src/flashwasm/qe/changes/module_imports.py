@@ -21,21 +21,28 @@ __all__ = [
     "read_imports",
 ]
 
-# Names with which a file starts other programs.
+# Names with which a file starts other programs, or threads that coverage.py does not follow.
 PROCESS_NAMES = {
     *("Popen", "ProcessPoolExecutor", "multiprocessing", "pexpect", "popen", "subprocess"),
     *("create_subprocess_exec", "create_subprocess_shell", "subprocess_exec", "subprocess_shell"),
     *("fork", "forkpty", "posix_spawn", "posix_spawnp", "spawnl", "spawnle", "spawnlp"),
     *("spawnlpe", "spawnv", "spawnve", "spawnvp", "spawnvpe"),
+    # Libraries that do so.
+    *("billiard", "joblib", "loky", "mpire", "multiprocess", "pathos", "plumbum", "ptyprocess"),
+    *("InterpreterPoolExecutor", "settrace", "start_new_thread"),
 }
 
 # Functions that import a module by a string. Only a literal string can be followed.
-_BY_STRING = {"import_module", "import_string", "resolve_name", "__import__"}
+_BY_STRING = {"import_module", "import_string", "importorskip", "resolve_name", "__import__"}
 # Names of functions that run code without naming it in an import.
 _UNFOLLOWED = {
     *("exec", "exec_module", "load_module", "run_module", "run_path", "runpy"),
     *("SourceFileLoader", "spec_from_file_location", "module_from_spec"),
     *("entry_points", "iter_entry_points", "iter_modules", "walk_packages"),
+    *("load_entry_point", "load_setuptools_entrypoints", "get_entry_info", "get_entry_map"),
+    # Libraries that import the modules that an entry point, a stub or a data file names.
+    *("attach_stub", "lazy_loader", "stevedore"),
+    *("Unpickler", "dictConfig", "fileConfig", "jsonpickle", "shelve", "unsafe_load"),
     # Functions and settings of frameworks that import the modules of a package by convention.
     *("autodiscover", "autodiscover_modules", "autodiscover_tasks", "INSTALLED_APPS"),
 }
@@ -43,8 +50,9 @@ _UNFOLLOWED = {
 # may import any module, and code during which the recording is disabled.
 _PROCESSES = {
     *PROCESS_NAMES,
-    *("executable", "pytester", "runpytest", "testdir"),
-    *("setprofile", "settrace"),
+    *("executable", "pytester", "runpytest", "testdir", "setprofile"),
+    # Fixtures and marks of plugins that start programs.
+    *("forked", "script_runner", "xprocess"),
 }
 # Names with which a test examines a function without running it, or the numbers of its lines.
 _INSPECTED = {
@@ -52,9 +60,13 @@ _INSPECTED = {
     *("co_firstlineno", "f_lineno", "lineno", "linecache", "tb_lineno"),
 }
 _LINE_NUMBER = re.compile(r"\bline \d+")
+# Reads the names of modules from a file.
+_UNPICKLED = {"pickle.load", "cloudpickle.load", "dill.load", "joblib.load"}
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 # The beginning of a name whose end is computed, as in ``f"a.b.{name}"`` or ``"a.b.%s" % name``.
 _BEGINNING = re.compile(r"((?:[^\W\d]\w*\.)+)(?:[%{].*)?")
+# The end of a name whose beginning is computed, as in ``f"{package}.part"``.
+_END = re.compile(r"(?:\.[^\W\d]\w*)+")
 # Import statements inside a string, such as the source of a module that a test writes to a file.
 _STATEMENT = re.compile(r"\b(?:import|from)[ \t]+([^\W\d]\w*(?:\.\w+)*)")
 
@@ -69,7 +81,7 @@ class ModuleImports:
         Dotted names, such as ``a.b``. ``from a import b`` gives ``a`` and ``a.b``, as b may be a
         module. A star import gives ``a.*``. Strings in the form of a dotted name, and import
         statements inside strings, are included. A string with only the beginning of a name gives
-        ``a.**``: all modules below it.
+        ``a.**``: all modules below it. One with only the end of a name gives ``**.b``.
     stated : set of str
         Those of the names that are in import statements.
     relative : set of (int, str)
@@ -135,6 +147,8 @@ def _names_in(text: str) -> Iterator[str]:
         yield module
     elif len(text) < 200 and (beginning := _BEGINNING.fullmatch(text)):
         yield f"{beginning[1]}**"
+    elif len(text) < 200 and _END.fullmatch(text):
+        yield f"**{text}"
     yield from _STATEMENT.findall(text)
 
 
@@ -204,6 +218,7 @@ class _ImportReader:
             if first in self._aliases:
                 self._names.add(f"{self._aliases[first]}.{rest}")
         unfollowed = self._by_string > 0 or not _UNFOLLOWED.isdisjoint(self._mentioned)
+        unfollowed = unfollowed or not _UNPICKLED.isdisjoint(self._attributes)
         processes = "os.system" in self._attributes or not _PROCESSES.isdisjoint(self._mentioned)
         return ModuleImports(
             self._names | self._stated,

@@ -34,5 +34,6 @@ def project_files(root: Path) -> Iterator[Path]:
 
 def _is_no_part(folder: Path) -> bool:
     """Return True if a folder contains no code of the project."""
-    package = (folder / "__init__.py").is_file() and folder.name.isidentifier()
+    inside = any((one / "__init__.py").is_file() for one in (folder, folder.parent))
+    package = inside and folder.name.isidentifier() and folder.name != "__pycache__"
     return is_unsearched(folder) and not package

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from flashwasm.qe.changes.coverage_evidence import CoverageEvidence
 from flashwasm.qe.changes.documentation_files import documentation_readers
+from flashwasm.qe.changes.file_versions import file_versions
 from flashwasm.qe.changes.import_graph import ImportGraph, project_root
 from flashwasm.qe.changes.layout_changes import layout_changes
 from flashwasm.qe.changes.layout_readers import LayoutReaders
@@ -27,8 +29,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ReachedTests"]
 
-# Files of which pytest uses a part without an import.
-_SPECIAL = {"__init__.py", "conftest.py"}
+# Signs that a conftest.py affects tests of other folders: hooks that pytest calls once, for all
+# tests, and settings of the process.
+_FOR_ALL_TESTS = re.compile(
+    r"\bpytest_(?:addhooks|addoption|cmdline_main|collection\w*|configure|deselected|itemcollected"
+    r"|load_initial_conftests|plugin_registered|runtestloop|sessionstart|unconfigure)\b"
+    r"|\benviron\b|\bsys\.path\b|\bsetattr\("
+)
 
 
 class ReachedTests:
@@ -75,6 +82,8 @@ class ReachedTests:
         tests = {file for files in self._files.values() for file in files}
         # Folder that contains all test files.
         self._suite = Path(os.path.commonpath([file.parent for file in tests])) if tests else None
+        # Files of which some or all tests are not known.
+        self._incomplete = {one.path for one in index.skipped}
         self.hidden = [one for one in index.skipped if one.hides_tests]
         tests |= {one.path for one in self.hidden}
         unlisted = list(unlisted_tests(index))
@@ -123,11 +132,8 @@ class ReachedTests:
         files = self.graph.find(change.path) | self.graph.find(change.old_path)
         beside = any(self.graph.is_beside_tests(file) for file in files)
         for file in files:
-            readers = source_readers(file, self._beside_tests)
-            self.add(self._tests_in(self.graph.closure(readers)), f"it may read {change.path}")
+            self._add_hidden_users(file, change)
         if change.path in self.layout:
-            for file in files:
-                self._add_layout_readers(file, change.path)
             return
         if self._evidence is None or beside:
             reached = self._add_dependents(files, change.path, "")
@@ -169,6 +175,16 @@ class ReachedTests:
             or (one.path.is_dir() and any(file.is_relative_to(one.path) for file in reached))
             or (files and one.path.is_file() and one.path.suffix != ".py")
         ]
+
+    def _add_hidden_users(self, file: Path, change: ChangedFile) -> None:
+        """Add the tests that may read a file as text, or that its hooks affect."""
+        others = self.graph.explored - self._beside_tests
+        readers = source_readers(file, self._beside_tests, self.graph.root, others)
+        self.add(self._tests_in(self.graph.closure(readers)), f"it may read {change.path}")
+        if change.path in self.layout:
+            self._add_layout_readers(file, change.path)
+        elif _is_for_all_tests(file, change):
+            self.add(self._files, f"{change.path} may affect all tests")
 
     def _add_layout_readers(self, file: Path, path: str) -> None:
         """Add the tests that may notice that comments and layout of a file change."""
@@ -235,13 +251,15 @@ class ReachedTests:
         return ""
 
     def _add_dependents(self, files: set[Path], path: str, why: str) -> bool:
-        """Add the tests whose files depend on a changed file; return True if there are any."""
+        """Add the tests whose files depend on a changed file; return True if some are known to."""
         own = self._tests_in(files)
         self.add(own, f"its file {path} is changed")
         dependents = {one for file in files for one in self.graph.dependents(file)}
         through = self._tests_in(dependents)
         self.add(through, f"{why}its file depends on {path}")
-        return bool(own or through)
+        # A file whose imports cannot be followed only may depend on it.
+        known = {one for file in files for one in self.graph.distances(file)}
+        return bool(own or self._tests_in(known))
 
     def _is_lost(self, change: ChangedFile, files: set[Path]) -> bool:
         """Return True if a changed file is missing, unless the change deletes a test file.
@@ -252,9 +270,10 @@ class ReachedTests:
         return not gone_test and not any(file.is_file() for file in files)
 
     def _is_data(self, file: Path) -> bool:
-        """Return True if a file among the tests is data, since no test imports it."""
+        """Return True if a file among the tests is data, provided that no test imports it."""
         inside = self._suite is not None and file.is_relative_to(self._suite)
-        return inside and not is_test_file(file) and file.name not in _SPECIAL
+        has_tests = is_test_file(file) and (not file.is_file() or file in self._incomplete)
+        return inside and not has_tests
 
     @cached_property
     def _beside_tests(self) -> set[Path]:
@@ -269,6 +288,14 @@ class ReachedTests:
     def _tests_in(self, files: set[Path]) -> set[str]:
         """Return the node ids of the tests in the given files."""
         return {nodeid for nodeid, own in self._files.items() if not own.isdisjoint(files)}
+
+
+def _is_for_all_tests(file: Path, change: ChangedFile) -> bool:
+    """Return True if a conftest.py, before or after its change, may affect tests elsewhere."""
+    if file.name != "conftest.py":
+        return False
+    versions = file_versions(file, change)
+    return versions is None or bool(_FOR_ALL_TESTS.search(versions.before + versions.after))
 
 
 def _files_of(test: CollectedTest, rootdir: Path) -> set[Path]:

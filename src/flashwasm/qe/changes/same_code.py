@@ -7,7 +7,7 @@ import re
 import sys
 import warnings
 
-__all__ = ["same_code"]
+__all__ = ["compiles_alike", "same_code"]
 
 # Comments that change how a file is read or compiled: its encoding, directives of Cython, and the
 # settings of a script. A file with such comments is not compared.
@@ -42,6 +42,31 @@ def same_code(before: str, after: str) -> bool:
         return False
     program = _program(before)
     return program is not None and program == _program(after)
+
+
+def compiles_alike(before: str, after: str) -> bool:
+    """Return True if Python compiles two sources with the same errors and warnings, or with none.
+
+    Otherwise, the import of one of them may fail, although only functions differ: ``break`` outside
+    of a loop is an error for the whole file, and so is any warning if a setting says so.
+
+    Parameters
+    ----------
+    before, after : str
+        The sources.
+    """
+    return _compiled(before) == _compiled(after)
+
+
+def _compiled(source: str) -> tuple[list[str], list[bool]]:
+    """Return the errors and warnings of a source, and the versions of Python that can read it."""
+    with warnings.catch_warnings(record=True) as issued:
+        warnings.simplefilter("always")
+        try:
+            compile(source, "", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            return [type(error).__name__], []
+    return sorted(str(warning.message) for warning in issued), _read_by(source)
 
 
 def _interpreter(source: str) -> str:

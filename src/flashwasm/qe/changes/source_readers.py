@@ -19,15 +19,22 @@ _PATTERN = re.compile(r"[\"']([^\"'\n]*\*[^\"'\n]*)[\"']")
 # Signs that a file reads, copies or runs the source of a module whose name is computed.
 _COMPUTED = re.compile(
     r"(?<![\w.])(?:exec|compile)\(|[\w\])]\.__file__|\bget(?:source)?file\b|\bget_data\b"
+    r"|spec\w*(?:\([^)]*\))?\.origin\b|__path__|\bget_source\b|\bco_filename\b"
+    # Libraries that read whole packages.
+    r"|(?:from|import)[ \t]+(?:astroid|flake8|griffe|jedi|libcst|mypy|pycodestyle|pydocstyle"
+    r"|pyflakes|pylint|vulture)\b"
     r"|\bcopytree\b|\bmake_archive\b|\bPyZipFile\b|\bcompileall\b|(?:[*\"'}]|%s)\.py\b"
 )
 
 
-def source_readers(changed: Path, files: Iterable[Path]) -> set[Path]:
+def source_readers(
+    changed: Path, files: Iterable[Path], root: Path, others: Iterable[Path] = ()
+) -> set[Path]:
     """Return the files that may read the source of a changed file as text.
 
     Such a file contains the name of the changed file, lists the project's folders, or reads the
-    sources of modules whose names it computes.
+    sources of modules whose names it computes. One of the other files must contain the name as a
+    string.
 
     Parameters
     ----------
@@ -35,23 +42,34 @@ def source_readers(changed: Path, files: Iterable[Path]) -> set[Path]:
         The changed file.
     files : iterable of pathlib.Path
         Test files, and fixtures and helpers of tests.
+    root : pathlib.Path
+        Root of the project.
+    others : iterable of pathlib.Path, default ()
+        Other files that tests import.
     """
-    name = re.compile(rf"(?<![\w.]){re.escape(changed.name)}\b")
-    return {file for file in files if file != changed and _may_read(file, changed.name, name)}
+    own = re.escape(changed.name)
+    name = re.compile(rf"(?<![\w.]){own}\b")
+    folders = changed.relative_to(root).parts[:-1] if changed.is_relative_to(root) else ()
+    named = [PLACES.pattern, *(rf"[\"'/]{re.escape(folder)}[\"'/]" for folder in folders)]
+    places = re.compile("|".join(named))
+    found = {file for file in files if _may_read(_text(file), changed.name, name, places)}
+    quoted = re.compile(rf"[\"'/\\]{own}[\"']")
+    return (found | {file for file in others if quoted.search(_text(file))}) - {changed}
 
 
-def _may_read(file: Path, name: str, pattern: re.Pattern[str]) -> bool:
-    """Return True if a file may read the source of a file with a name."""
+def _text(file: Path) -> str:
+    """Return the text of a file; "" if the change deletes it, so that it reads nothing."""
     try:
-        text = file.read_text("utf-8", "replace")
+        return file.read_text("utf-8", "replace")
     except OSError:
-        return False  # A file that the change deletes can no longer read anything.
-    return bool(pattern.search(text) or _COMPUTED.search(text)) or _may_list(text, name)
+        return ""
 
 
-def _may_list(text: str, name: str) -> bool:
-    """Return True if a text lists the project's folders and may find a file with a name."""
-    if not LISTS.search(text) or not PLACES.search(text):
+def _may_read(text: str, name: str, pattern: re.Pattern[str], places: re.Pattern[str]) -> bool:
+    """Return True if a file with a text may read the source of a file with a name."""
+    if pattern.search(text) or _COMPUTED.search(text):
+        return True
+    if not LISTS.search(text) or not places.search(text):
         return False
     patterns = _PATTERN.findall(text)
     if not patterns or _LISTS_ALL.search(text):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from flashwasm.qe.changes.file_versions import file_versions
 from flashwasm.qe.changes.function_lines import function_lines_of
 from flashwasm.qe.changes.lines_after import LinesAfter
+from flashwasm.qe.changes.same_code import compiles_alike
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.file_versions import FileVersions
@@ -66,13 +67,12 @@ def touched_functions(change: ChangedFile, file: Path) -> TouchedFunctions:
     found.statements = {n: old.statements[n] for n in change.removed if n in old.statements}
     at_import = [after(line) for line in sorted(change.removed.keys() - old.bodies)]
     at_import += sorted(change.added.keys() - new.bodies)
-    shown = [name for name, kind in old.kinds.items() if new.kinds.get(name, kind) != kind]
     if at_import:
         found.wider = f"{change.path}:{at_import[0]} runs at import; "
-    elif shown:
-        # A test may examine a function, or only call a generator, without running its body.
-        name = shown[0].removeprefix(".")
-        found.wider = f"{change.path}: {name} has another docstring or kind; "
+    elif not compiles_alike(versions.before, versions.after):
+        found.wider = f"{change.path} may compile with another error or warning; "
+    else:
+        found.wider = _other_kind(change.path, old, new)
     for line in sorted(change.removed):
         found.functions.setdefault(old.around(line), []).append(after(line))
     for line in sorted(change.added.keys() & new.bodies):
@@ -87,6 +87,15 @@ def touched_functions(change: ChangedFile, file: Path) -> TouchedFunctions:
             found.wider = found.wider or f"{change.path}:{line} is in a new function; "
     found.functions.pop(frozenset(), None)
     return found
+
+
+def _other_kind(path: str, old: FunctionLines, new: FunctionLines) -> str:
+    """Return the reason if a change of a file alters what a function is, else "".
+
+    A test may examine a function, or only call a generator, without running its body.
+    """
+    shown = [name for name, kind in old.kinds.items() if new.kinds.get(name, kind) != kind]
+    return f"{path}: {shown[0].removeprefix('.')} has another docstring or kind; " if shown else ""
 
 
 def _functions_of(
