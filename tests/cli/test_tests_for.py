@@ -254,6 +254,15 @@ def test_digests_say_that_a_source_was_changed_before_the_change(recorded, name)
     assert "was recorded with another" not in ids("--since", "HEAD~1")[1]
 
 
+@pytest.mark.parametrize("moved", [True, False])
+def test_digests_are_compared_with_the_file_before_a_diff(recorded, moved):
+    if moved:
+        change_project(recorded, {"shop/orders.py": ("def ", "\n\n\ndef ")})
+    (recorded / "x.diff").write_text(change_project(recorded, COVERED))
+    stale = "recorded with another version of shop/orders.py; record it before the change"
+    assert (stale in ids("--diff", "x.diff")[1]) == moved
+
+
 @pytest.mark.parametrize("digests", [True, False], ids=["digests", "times"])
 @pytest.mark.parametrize("source", ["since", "diff"])
 def test_a_database_that_was_recorded_after_the_change_is_said(recorded, digests, source):

@@ -104,6 +104,19 @@ def test_settings_of_git_make_no_difference(repository, setting):
     assert changed.text.splitlines() == ["two = 2", "two = 3"]
 
 
+def test_a_submodule_that_a_setting_ignores_is_part_of_the_change(repository, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "-q")
+    (other / "c.py").write_text("x = 1\n")
+    commit_all(other)
+    git(repository, "-c", "protocol.file.allow=always", "submodule", "add", "-q", other, "lib")
+    commit_all(repository)
+    git(repository, "config", "diff.ignoreSubmodules", "all")
+    (repository / "lib/c.py").write_text("x = 2\n")
+    assert set(changes(repository)) == {"lib"}
+
+
 def test_variables_of_a_hook_make_no_difference(repository, monkeypatch):
     (repository / "a.py").write_text("one = 1\n")
     for name, value in {"GIT_DIR": ".git", "GIT_PREFIX": "x/", "GIT_INDEX_FILE": "no"}.items():

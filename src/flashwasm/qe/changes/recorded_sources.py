@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flashwasm.qe.changes.file_versions import file_versions
 from flashwasm.qe.changes.import_graph import project_root
 from flashwasm.qe.coverage.source_digests import digest_of, read_digests
 
@@ -45,8 +46,8 @@ def differing_sources(
     changes : sequence of ChangedFile
         Changed files.
     before : tuple of (GitRepository, str), optional
-        Repository and revision before the change. Without them, the only check is that changed
-        files were not recorded in their current state.
+        Repository and revision before the change. Without them, the diff and the current files show
+        the changed files before the change.
 
     Returns
     -------
@@ -57,12 +58,17 @@ def differing_sources(
     paths = {path for one in changes for path in (one.path, one.old_path)}
     top = project_root(root, sorted(paths)) if before is None else before[0].root
     changed = {_normal(top / path) for path in paths}
+    edits: dict[Path, list[ChangedFile]] = {}
+    for one in changes:
+        if one.path == one.old_path:
+            edits.setdefault(_normal(top / one.path), []).append(one)
     if digests is None:
         return _by_time(database.stat().st_mtime, files, root, changed, before)
     return [
         name
         for name, digest in digests.items()
         if _differs(_normal(root / name), digest, changed, before)
+        or (before is None and _differs_from_diff(_normal(root / name), digest, edits))
     ]
 
 
@@ -83,6 +89,21 @@ def _differs(
     repository, revision = before
     content = repository.content_at(revision, path)
     return content is not None and hashlib.sha256(content).hexdigest() != digest
+
+
+def _differs_from_diff(path: Path, digest: str, edits: Mapping[Path, list[ChangedFile]]) -> bool:
+    """Return True if the digest of a file differs from the file before the diff that changes it.
+
+    A file that is not as the diff leaves it is not compared, since its lines count as unknown.
+    """
+    own = edits.get(path, [])
+    versions = file_versions(path, own[0]) if len(own) == 1 and own[0].lines else None
+    if versions is None:
+        return False
+    # The diff shows neither the ends of lines nor, in all cases, that of the last line.
+    texts = (versions.before, f"{versions.before}\n", versions.before.removesuffix("\n"))
+    both = (end.encode() for text in texts for end in (text, text.replace("\n", "\r\n")))
+    return digest not in {hashlib.sha256(data).hexdigest() for data in both}
 
 
 def _by_time(
