@@ -48,8 +48,8 @@ class FunctionLines:
         self._tree = tree
         self._nodes = [node for node in ast.walk(tree) if isinstance(node, _FUNCTION)]
         tests = [node for node in self._nodes if has_tests and node.name.startswith("test")]
-        inside = {inner for test in tests for inner in ast.walk(test)}
-        self._outside_tests = [node for node in self._nodes if node not in inside]
+        self._inside_tests = {inner for test in tests for inner in ast.walk(test)}
+        self._outside_tests = [node for node in self._nodes if node not in self._inside_tests]
         # A function inside another one has fewer lines than that.
         self.functions = sorted((_body(node) for node in self._nodes), key=len)
         self.bodies: set[int] = set().union(*self.functions)
@@ -124,7 +124,7 @@ class FunctionLines:
     @cached_property
     def _wrapped(self) -> list[ast.expr]:
         """The functions that this file gives to a call which may cache their results."""
-        return [*wrapped_functions(self._tree)]
+        return [one for one in wrapped_functions(self._tree) if one not in self._inside_tests]
 
     @cached_property
     def _innermost(self) -> dict[int, frozenset[int]]:
