@@ -9,16 +9,16 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any
 
-from flashwasm.host.workers import available_cpus
+from flashwasm.host.workers import MOST_THREADS, available_cpus
 from flashwasm.runtime.locks import renewed_after_fork
 from flashwasm.summaries import summary
 from flashwasm.validation import positive_int
 
-__all__ = ["LocalWorkers"]
+__all__ = ["MOST_WORKERS", "LocalWorkers"]
 
 
-# Maximum number of processes, and of threads in each: far more than a machine has CPUs.
-_MOST = 1024
+# Maximum number of processes: as with threads, far more than a machine has CPUs.
+MOST_WORKERS = MOST_THREADS
 
 
 class LocalWorkers(Executor):
@@ -54,9 +54,10 @@ class LocalWorkers(Executor):
 
     def __init__(self, workers: int | None = None, *, threads: int | None = None) -> None:
         count = available_cpus() if workers is None else workers
-        self.workers = positive_int(count, "workers", _MOST)
-        shared = max(available_cpus() // self.workers, 1)
-        self.threads = positive_int(shared if threads is None else threads, "threads", _MOST)
+        self.workers = positive_int(count, "workers", MOST_WORKERS)
+        shared = min(max(available_cpus() // self.workers, 1), MOST_THREADS)
+        each = shared if threads is None else threads
+        self.threads = positive_int(each, "threads", MOST_THREADS)
         self._lock = renewed_after_fork(self, threading.Lock)
         self._pool = self._new_pool()
 
