@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 
 import click
 
+from flashwasm.cli.output import note
 from flashwasm.optional_packages import optional_module
 
 __all__ = ["mcp"]
@@ -26,4 +28,9 @@ def mcp() -> None:
       flashwasm mcp
     """
     optional_module("mcp", extra="mcp")
+    if sys.stdin is not None and sys.stdin.isatty():
+        note(
+            "the server waits for the requests of a coding agent on stdin; to use it, register the "
+            'command "flashwasm mcp" in the agent\'s settings; Ctrl-C ends it'
+        )
     import_module("flashwasm.mcp_server.tools").SERVER.run("stdio")
