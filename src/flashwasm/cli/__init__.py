@@ -92,9 +92,12 @@ class ErrorsInOneLine(click.Group):
     """A group that shows every error of the library or the operating system as one line."""
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        """Parse the arguments; exit quietly if a pipe that reads the help is closed."""
-        with without_broken_pipes():
-            return super().make_context(*args, **extra)
+        """Parse the arguments; exit quietly if interrupted, or if no one reads the help."""
+        try:
+            with without_broken_pipes():
+                return super().make_context(*args, **extra)
+        except KeyboardInterrupt:
+            _interrupted()
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; report an error of the library or the system in one line, status 2."""

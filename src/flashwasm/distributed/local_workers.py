@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from types import TracebackType
 from typing import Any
 
 from flashwasm.host.workers import MOST_THREADS, available_cpus
@@ -25,7 +26,8 @@ class LocalWorkers(Executor):
     """Process pool that keeps working if one of its processes is killed.
 
     A `concurrent.futures` pool accepts no more work after one of its processes has ended. This pool
-    starts new processes instead. It is a context manager, which ends the processes.
+    starts new processes instead. It is a context manager, which waits for the calls and ends the
+    processes. If it is left by a KeyboardInterrupt, it does not wait.
 
     Parameters
     ----------
@@ -93,6 +95,21 @@ class LocalWorkers(Executor):
             True to cancel the calls that have not started.
         """
         self._pool.shutdown(wait, cancel_futures=cancel_futures)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the processes; after an interrupt, without waiting for calls that are under way."""
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            # The pool has no public method for this before Python 3.14.
+            for process in list((getattr(self._pool, "_processes", None) or {}).values()):
+                process.terminate()
+            self.shutdown(cancel_futures=True)
+        else:
+            self.shutdown()
 
     def _new_pool(self) -> ProcessPoolExecutor:
         """Return a pool of new processes. A fork would copy locks that other threads hold."""
