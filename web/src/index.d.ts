@@ -58,10 +58,13 @@ export interface FlatIndexOptions {
   metric?: Metric;
 }
 
+/** Typed arrays that can hold integer ids. */
+type WholeNumbers = Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | Float64Array;
+
 /** Ids: an array, or a typed array of whole numbers. */
 export type Ids<Id extends number | string> =
   | readonly Id[]
-  | (number extends Id ? Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | Float64Array : never);
+  | (number extends Id ? WholeNumbers : never);
 
 /** Exact vector index: a search compares every query with every vector. Each vector has an id. */
 export interface FlatIndex<Id extends number | string = number | string> {
