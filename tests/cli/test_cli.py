@@ -152,6 +152,22 @@ def test_bad_usage(arguments):
 
 
 @pytest.mark.parametrize(
+    "command",
+    [
+        "embed x",
+        "embed x --workers 2",
+        "search . x",
+        "bench ops",
+        "index build vectors test_graph.py -o x",
+    ],
+)
+def test_too_many_threads_are_refused_with_what_is_possible(command):
+    result = invoke(*command.split(), "--threads", "1025")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.endswith("'--threads': 1025 is not in the range 1<=x<=1024.\n")
+
+
+@pytest.mark.parametrize(
     ("arguments", "name"),
     [
         ("simlar tests", "similar"),

@@ -66,6 +66,52 @@ def test_coverage_and_failures_of_two_jobs_become_one(folder):
     assert "coverage" in run("index", "info", "x.fw")
 
 
+@pytest.fixture(params=["suite", "coverage", "failures"])
+def parts(request, folder):
+    """Write the index files of two jobs, which have nothing in common; return their names."""
+    for i in (1, 2):
+        if request.param == "suite":
+            (folder / f"test_{i}.py").write_text(f"def test_{i}(): assert {i}\n")
+            run("index", "build", "suite", f"test_{i}.py", "-o", f"{i}.fw")
+        elif request.param == "coverage":
+            index_of({f"a.py::test_{i}": {"lib.py": {i}}}).save(folder / f"{i}.fw")
+        else:
+            (folder / f"{i}.log").write_text(FAILED.format("lib.py").replace("bad", "bad" * i))
+            run("defects", "learn", f"{i}.log", "--library", f"{i}.fw", "--name", f"defect {i}")
+    return ["1.fw", "2.fw"]
+
+
+def test_the_first_of_the_inputs_is_not_lost_if_the_target_is_forgotten(parts, folder):
+    before = (folder / "1.fw").read_bytes()
+    output = run("index", "merge", *parts, status=2)
+    assert "OUT, 1.fw, exists, and 1 of its 1 " in output
+    assert "give -o OUT" in output
+    assert (folder / "1.fw").read_bytes() == before
+    # With -o, a file may be replaced whatever is in it.
+    run("index", "merge", "-o", "1.fw", "2.fw")
+    assert (folder / "1.fw").read_bytes() != before
+
+
+def test_a_second_run_of_ci_replaces_the_target(parts, folder):
+    run("index", "merge", "-o", "all.fw", *parts)
+    first = (folder / "all.fw").read_bytes()
+    run("index", "merge", "all.fw", *parts)
+    assert (folder / "all.fw").read_bytes() == first
+    # One of two tests or defects was removed meanwhile.
+    run("index", "merge", "all.fw", "2.fw")
+    run("index", "merge", "all.fw", "1.fw", status=2)
+    run("index", "merge", "all.fw", "all.fw", "1.fw")
+
+
+def test_a_target_that_is_no_index_of_this_kind_is_not_replaced(parts, folder):
+    np.save("rows.npy", np.ones((2, 3), np.float32))
+    run("index", "build", "vectors", "rows.npy", "-o", "vectors.fw")
+    assert "is a flat-index; give -o" in run("index", "merge", "vectors.fw", *parts, status=2)
+    (folder / "note.txt").write_text("a note")
+    assert "is no index file; give -o" in run("index", "merge", "note.txt", *parts, status=2)
+    assert (folder / "note.txt").read_text() == "a note"
+
+
 def test_files_that_do_not_fit_together_end_with_one_line(folder):
     run("index", "build", "suite", "sub", "-o", "sub.fw")
     index_of({"a.py::test": {"lib.py": {1}}}).save(folder / "coverage.fw")

@@ -263,8 +263,8 @@ def test_a_test_that_git_does_not_track_yet_is_part_of_the_change(repository, ru
 FAULTS = {
     "diff": ["--fw-diff=shop.py", "could not order the tests: diff: not a unified"],
     "coverage": ["--fw-coverage=no.db", "could not order the tests: coverage database"],
-    "library": ["--fw-known=no.db", "could not match the failures: library 'no.db' does not exist"],
-    "foreign": ["--fw-known=shop.py", "could not match the failures: shop.py is not a whole "],
+    "library": ["--fw-known=no.db", "could not match the failures: library '.*no.db' does not"],
+    "foreign": ["--fw-known=shop.py", "could not match the failures: .*shop.py is not a whole "],
 }
 
 
@@ -292,10 +292,10 @@ def test_a_fault_of_every_worker_of_xdist_is_one_line():
     status, output = run_alone(diff, library, "-n", "2")
     assert status == 1
     assert "2 failed, 2 passed" in output
-    # Both workers order the tests, but only the controller looks into the library.
+    # Both workers order the tests, but only the controller reads the library, at the start.
     first, second = section(output)
-    assert re.match(of_the_diff, first)
-    assert re.match(of_the_library, second)
+    assert re.match(of_the_library, first)
+    assert re.match(of_the_diff, second)
 
 
 @pytest.mark.parametrize(

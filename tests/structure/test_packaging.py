@@ -56,7 +56,7 @@ def test_wheel_is_for_every_platform_and_holds_the_modules(wheel):
             assert archive.read(f"flashwasm/_wasm/{name}") == (MODULES / name).read_bytes()
         names = archive.namelist()
         entry_points = archive.read(next(n for n in names if n.endswith("entry_points.txt")))
-    assert b"flashwasm = flashwasm.cli:main" in entry_points
+    assert b"flashwasm = flashwasm.__main__:main" in entry_points
     assert "flashwasm/py.typed" in names
     assert "flashwasm/qe/reports/templates/layout.html" in names
     # The wheel holds no comparison with other libraries: no Node script, no peer, no plot.

@@ -14,6 +14,8 @@ const rows: Int32Array = indices.data;
 const index: FlatIndex<string> = new fw.FlatIndex<string>(2, { metric: "l2" });
 await index.add(x, ["right", "up"]);
 const found = await index.search(x, 1, { filter: new Set(["up"]) });
+await index.search(x, 1, { filter: ["up"] });
+await new fw.FlatIndex<number>(2).search(x, 1, { filter: Int32Array.of(1) });
 const names: (string | null)[] = found.ids.data;
 const digest: string = await fw.digest(out, scores, product.data);
 const refused: unknown = await fw.matmul(x, { data: x.data, shape: [4, 1] }).catch((error: unknown) => error);

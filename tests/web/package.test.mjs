@@ -68,7 +68,10 @@ test("wrong arguments are refused with the name, what it was and what was expect
     [() => index.add(zeros(1, 8), "a"), 'DTypeError: ids: expected an array of whole numbers or of strings, got "a"'],
     [() => index.remove([3]), "ShapeError: ids: 3 is not in the index"],
     [() => index.search(zeros(1, 8), 0), "ShapeError: k: expected at least 1, got 0"],
-    [() => index.search(zeros(1, 8), 1, { filter: [1] }), "DTypeError: filter.data: expected Uint8Array, got [1]"],
+    [() => index.search(zeros(1, 8), 1, { filter: "a" }), 'DTypeError: filter: expected an array of whole numbers or of'],
+    [() => index.search(zeros(1, 8), 1, { filter: [1.5] }), "DTypeError: filter: expected whole numbers or strings, got 1.5"],
+    [() => index.search(zeros(1, 8), 1, { filter: [true] }), "DTypeError: filter: expected whole numbers or strings, got"],
+    [() => index.search(zeros(1, 8), 1, { filter: [1, 0, 1] }), "ShapeError: filter: expected a mask in a Uint8Array, or"],
     [() => index.search(zeros(1, 8), 1, { filter: new Uint8Array(2) }), "ShapeError: filter: expected 0 bytes, one for"],
     [() => fw.digest("text"), 'DTypeError: array 0: expected a typed array or { data: typed array }, got "text"'],
   ];
@@ -112,6 +115,8 @@ test("an index adds, removes, filters and names its vectors", async () => {
   await index.add(array([3, 0, 1, 0, 2, 0], 3, 2), ["three", "one", "two"]);
   assert.deepEqual(await nearest(4), ["three", "two", "one", null]);
   assert.deepEqual(await nearest(2, { filter: new Set(["one", "two", "nine"]) }), ["two", "one"]);
+  assert.deepEqual(await nearest(2, { filter: ["one", "two", "nine"] }), ["two", "one"]);
+  assert.deepEqual(await nearest(2, { filter: [] }), [null, null]);
   assert.deepEqual(await nearest(2, { filter: Uint8Array.of(1, 0, 0) }), ["three", null]);
   await assert.rejects(index.add(array([1, 1], 1, 2)), ShapeError);
   await index.add(array(Array.from({ length: 40 }, (_, i) => 1 / (i + 2)), 20, 2), [..."abcdefghijklmnopqrst"]);
@@ -126,6 +131,13 @@ test("an index adds, removes, filters and names its vectors", async () => {
   await numbered.add(zeros(1, 2), [7]);
   await numbered.add(zeros(2, 2));
   assert.deepEqual(numbered.ids, [7, 8, 9]);
+  for (const Type of [Int32Array, Uint32Array, Float64Array, Array]) {
+    const { ids } = await numbered.search(zeros(1, 2), 3, { filter: Type.of(9, 7, 5) });
+    assert.deepEqual(ids.data, [7, 9, -1]);
+  }
+  await numbered.add(zeros(1, 2), Int32Array.of(20));
+  await numbered.remove(Int32Array.of(7, 8));
+  assert.deepEqual(numbered.ids, [9, 20]);
   await numbered.close();
 });
 

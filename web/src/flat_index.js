@@ -1,5 +1,5 @@
 // The flat index, whose search compares every query with every vector.
-import { checkedArray, checkedOptions, checkMagnitudes, choice, floats } from "./checks.js";
+import { checkedOptions, checkMagnitudes, choice, floats } from "./checks.js";
 import { optional, shapeText, shown, wholeNumber } from "./checks.js";
 import { ClosedError, DTypeError, ShapeError } from "./errors.js";
 import { LIMITS, METRICS } from "./kernel_table.js";
@@ -214,18 +214,17 @@ export class BoundFlatIndex {
     return rows;
   }
 
-  /** Return a filter as one byte per position. */
+  /** Return a filter, which is a mask or ids, as one byte per position. */
   #mask(filter) {
-    if (filter instanceof Set) {
-      const mask = new Uint8Array(this.size);
-      for (const id of filter) if (this.#positions.has(id)) mask[this.#positions.get(id)] = 1;
-      return mask;
+    if (filter instanceof Uint8Array) {
+      if (filter.length !== this.size) {
+        throw new ShapeError(`filter: expected ${this.size} bytes, one for each vector, got ${filter.length}`);
+      }
+      return filter;
     }
-    checkedArray({ data: filter, shape: [filter?.length ?? 0] }, "filter", [Uint8Array]);
-    if (filter.length !== this.size) {
-      throw new ShapeError(`filter: expected ${this.size} bytes, one for each vector, got ${filter.length}`);
-    }
-    return filter;
+    const mask = new Uint8Array(this.size);
+    for (const id of filterIds(filter)) if (this.#positions.has(id)) mask[this.#positions.get(id)] = 1;
+    return mask;
   }
 
   /** Return the keys [distance, position] of the k nearest vectors to each query, in order. */
@@ -271,13 +270,26 @@ export class BoundFlatIndex {
   }
 }
 
-/** Return ids as an array of whole numbers or of strings. */
-function checkedIds(ids) {
+/** Return ids, from an array or a typed array, as an array of whole numbers or of strings. */
+function checkedIds(given, name = "ids") {
   const valid = (id) => typeof id === "string" || Number.isSafeInteger(id);
-  if (!Array.isArray(ids)) throw new DTypeError(`ids: expected an array of whole numbers or of strings, got ${shown(ids)}`);
+  if (!Array.isArray(given) && !(ArrayBuffer.isView(given) && "length" in given)) {
+    throw new DTypeError(`${name}: expected an array of whole numbers or of strings, got ${shown(given)}`);
+  }
+  const ids = Array.from(given);
   const wrong = ids.find((id) => !valid(id));
   if (wrong !== undefined || ids.includes(undefined)) {
-    throw new DTypeError(`ids: expected whole numbers or strings, got ${shown(wrong)}`);
+    throw new DTypeError(`${name}: expected whole numbers or strings, got ${shown(wrong)}`);
+  }
+  return ids;
+}
+
+/** Return the ids of a filter. An array with an id twice is refused, because it is probably a mask. */
+function filterIds(filter) {
+  if (filter instanceof Set) return filter;
+  const ids = new Set(checkedIds(filter, "filter"));
+  if (ids.size < filter.length) {
+    throw new ShapeError(`filter: expected a mask in a Uint8Array, or ids that each occur once, got ${shown(filter)}`);
   }
   return ids;
 }

@@ -58,6 +58,14 @@ export interface FlatIndexOptions {
   metric?: Metric;
 }
 
+/** Typed arrays that can hold integer ids. */
+type WholeNumbers = Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | Float64Array;
+
+/** Ids: an array, or a typed array of whole numbers. */
+export type Ids<Id extends number | string> =
+  | readonly Id[]
+  | (number extends Id ? WholeNumbers : never);
+
 /** Exact vector index: a search compares every query with every vector. Each vector has an id. */
 export interface FlatIndex<Id extends number | string = number | string> {
   readonly dim: number;
@@ -69,18 +77,18 @@ export interface FlatIndex<Id extends number | string = number | string> {
   /** Number of bytes that the vectors occupy in linear memory, including room for more. */
   readonly nbytes: number;
   /** Add vectors (n, dim) with the given ids, or with the next whole numbers as ids. */
-  add(vectors: Floats, ids?: Id[] | null): Promise<void>;
+  add(vectors: Floats, ids?: Ids<Id> | null): Promise<void>;
   /** Remove the vectors with some ids. The vectors after them move forward and keep their order. */
-  remove(ids: Id[]): Promise<void>;
+  remove(ids: Ids<Id>): Promise<void>;
   /**
    * Find the k vectors that score highest with each query (n, dim). If there are fewer than k vectors, the remaining
    * scores are -Infinity, and the remaining ids are -1, or null if the ids are strings. A filter is an array with one
-   * byte per vector, or a set of ids.
+   * byte per vector (a mask), or a set, array or typed array of ids. A Uint8Array is always a mask.
    */
   search(
     queries: Floats,
     k: number,
-    options?: { filter?: Uint8Array | Set<Id> | null },
+    options?: { filter?: Uint8Array | Set<Id> | Ids<Id> | null },
   ): Promise<{ scores: Floats; ids: NDArray<(Id | null)[]> }>;
   /** Release the memory of the vectors after all earlier operations have ended. */
   close(): Promise<void>;

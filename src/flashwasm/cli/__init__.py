@@ -16,7 +16,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from flashwasm import __version__
-from flashwasm.cli.exit_status import without_broken_pipes
+from flashwasm.cli.exit_status import INTERRUPTED, without_broken_pipes
 from flashwasm.cli.settings import command_defaults, nearest_settings, read_settings
 from flashwasm.errors import FlashWasmError, ShapeError
 
@@ -55,8 +55,6 @@ To complete commands and options with the Tab key, add one line to a file:
                _FLASHWASM_COMPLETE=fish_source flashwasm | source
 """
 
-# Exit status of an interrupted command: 128 plus the number of SIGINT, as shells expect.
-_INTERRUPTED = 130
 # Number of new objects after which Python looks for reference cycles. A command makes hundreds of
 # thousands of objects that live until it ends. With Python's default of 700, the search for cycles
 # takes a tenth of the command's time.
@@ -92,9 +90,12 @@ class ErrorsInOneLine(click.Group):
     """A group that shows every error of the library or the operating system as one line."""
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        """Parse the arguments; exit quietly if a pipe that reads the help is closed."""
-        with without_broken_pipes():
-            return super().make_context(*args, **extra)
+        """Parse the arguments; exit quietly if interrupted, or if no one reads the help."""
+        try:
+            with without_broken_pipes():
+                return super().make_context(*args, **extra)
+        except KeyboardInterrupt:
+            _interrupted()
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; report an error of the library or the system in one line, status 2."""
@@ -186,7 +187,7 @@ def _prints_json(ctx: click.Context | None) -> bool:
 def _interrupted() -> NoReturn:
     """Exit with the status that shells expect of an interrupted command."""
     click.echo("interrupted", err=True)
-    sys.exit(_INTERRUPTED)
+    sys.exit(INTERRUPTED)
 
 
 def _show_warning(

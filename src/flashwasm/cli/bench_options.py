@@ -14,6 +14,7 @@ import click
 
 from flashwasm.cli.completion import complete_operation
 from flashwasm.cli.output_file import STDOUT, OutputFile
+from flashwasm.host.workers import MOST_THREADS
 from flashwasm.optional_packages import check_modules
 from flashwasm.storage.atomic_files import write_atomically
 from flashwasm.summaries import counted
@@ -224,7 +225,7 @@ def bench_threads_option(
     text : str
         Help text of the option.
     """
-    kind = click.IntRange(min=1)
+    kind = click.IntRange(1, MOST_THREADS)
     return click.option("--threads", type=kind, default=1, show_default=True, help=text)
 
 

@@ -144,10 +144,10 @@ def duplicates(
     """
     source = path_or_index(path, index_file)
     known = frozenset() if baseline is None else read_baseline(baseline)
+    coverage = None if database is None else CoverageIndex.load(database, progress=True)
     suite = _read(source, cache=not no_cache)
     earlier = None if since is None else EarlierTests(since, suite.root)
     changed = changed_json(suite, source)
-    coverage = None if database is None else CoverageIndex.load(database, progress=True)
     tests = wanted_tests(suite.tests, exclude)
     with progress_report("comparing") as advance:
         groups = find_duplicates(tests, coverage=coverage, progress=advance)

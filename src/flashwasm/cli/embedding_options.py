@@ -11,11 +11,12 @@ import click
 from flashwasm.cli.completion import complete_model
 from flashwasm.distributed.dask_cluster import connected
 from flashwasm.distributed.embedding import WorkersEncoder
-from flashwasm.distributed.local_workers import LocalWorkers
+from flashwasm.distributed.local_workers import MOST_WORKERS, LocalWorkers
 from flashwasm.encoder import SentenceEncoder
 from flashwasm.encoder.bert import Precision
 from flashwasm.encoder.known_models import DEFAULT_MODEL
 from flashwasm.errors import CapabilityError
+from flashwasm.host.workers import MOST_THREADS
 from flashwasm.runtime.default_runtime import default_runtime
 from flashwasm.runtime.runtime import Runtime
 
@@ -50,7 +51,7 @@ precision_option = click.option(
 )
 threads_option = click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MOST_THREADS),
     help="Number of compute threads.  [default: the CPUs that this process may use]",
 )
 cache_option = click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
@@ -70,7 +71,7 @@ def workers_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @click.option(
         "--workers",
-        type=click.IntRange(1, 1024),
+        type=click.IntRange(1, MOST_WORKERS),
         help="Embed in this number of processes on this machine.",
     )
     @click.option(

@@ -13,8 +13,10 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-__all__ = ["FailOn", "findings_options", "without_broken_pipes"]
+__all__ = ["INTERRUPTED", "FailOn", "findings_options", "without_broken_pipes"]
 
+# Exit status of an interrupted command: 128 plus the number of SIGINT, as shells expect.
+INTERRUPTED = 130
 # Exit status of a command with findings that make it fail.
 _FINDINGS = 1
 # Key of a context's `meta` for the exit status that a command has decided on.

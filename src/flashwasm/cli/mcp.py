@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from importlib import import_module
+from typing import NoReturn
 
 import click
 
+from flashwasm.cli.exit_status import INTERRUPTED
+from flashwasm.cli.output import note
 from flashwasm.optional_packages import optional_module
 
 __all__ = ["mcp"]
@@ -26,4 +32,18 @@ def mcp() -> None:
       flashwasm mcp
     """
     optional_module("mcp", extra="mcp")
-    import_module("flashwasm.mcp_server.tools").SERVER.run("stdio")
+    if sys.stdin is not None and sys.stdin.isatty():
+        note(
+            "the server waits for the requests of a coding agent on stdin; to use it, register the "
+            'command "flashwasm mcp" in the agent\'s settings; Ctrl-C ends it'
+        )
+    server = import_module("flashwasm.mcp_server.tools").SERVER
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end)
+    server.run("stdio")
+
+
+def _end(_number: int, _frame: object) -> NoReturn:
+    """End the process at once. A thread that waits for stdin would delay a normal end."""
+    os.write(2, b"interrupted\n")
+    os._exit(INTERRUPTED)

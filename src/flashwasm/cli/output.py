@@ -60,7 +60,7 @@ def note_skipped(skipped: Sequence[Skipped]) -> None:
     for one in skipped[:_NAMED_AT_MOST]:
         note(f"skipped {one.path}: {one.reason}")
     if (more := len(skipped) - _NAMED_AT_MOST) > 0:
-        note(f"skipped {more} more (--json names them)")
+        note(f"skipped {more:,} more (--json names them)")
 
 
 def no_tests(path: Path) -> str:

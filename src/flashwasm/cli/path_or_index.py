@@ -56,5 +56,5 @@ def changed_json(indexed: Indexed, source: Source) -> dict[str, Any]:
 def note_changes(changes: list[str], index_file: Path) -> None:
     """Print a note on stderr that an index is stale if its source files have changed."""
     if changes:
-        more = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
+        more = f" and {len(changes) - 1:,} more" if len(changes) > 1 else ""
         note(f"note: {index_file} is stale: {changes[0]}{more} changed since; build it again")

@@ -21,6 +21,7 @@ from flashwasm.qe.coverage.gaps import find_gaps
 from flashwasm.qe.coverage.source_digests import changed_sources
 from flashwasm.qe.defects.failure_clusters import cluster_failures
 from flashwasm.qe.duplicates.duplicate_groups import find_duplicates
+from flashwasm.qe.reports.benchmark_charts import benchmark_charts
 from flashwasm.qe.reports.page_template import write_page
 from flashwasm.qe.reports.suite_map import draw_map, vectors_of_terms
 from flashwasm.qe.reports.suite_report import SuiteReport
@@ -93,6 +94,10 @@ def report(
     check_modules("jinja2")
     inputs = [path, *failures, *(file for file in (database, benchmark) if file is not None)]
     refuse_input(output, inputs)
+    # The files are read first, because the first embedding of a suite may take minutes.
+    index = None if database is None else CoverageIndex.load(database, progress=True)
+    read = read_reports(failures) if failures else None
+    document = None if benchmark is None else _read_benchmark(benchmark)
     with progress_report("reading the suite") as advance:
         suite = collect(path, cache=embedding["cache"], progress=advance)
     if not suite.tests:
@@ -102,12 +107,10 @@ def report(
     compared, vectors, missing = _vectors(sources, embedding)
     note_missing(missing)
     note_skipped(suite.skipped)
-    index = None if database is None else CoverageIndex.load(database, progress=True)
     with progress_report("comparing") as advance:
         duplicates = find_duplicates(suite.tests, coverage=index, progress=advance)
     gaps, absent = (None, []) if index is None else find_gaps(index, root.resolve())
     changed = [] if database is None else changed_sources(database, root.resolve())
-    read = read_reports(failures) if failures else None
     found = SuiteReport(
         suite,
         draw_map(vectors, sources),
@@ -117,7 +120,7 @@ def report(
         root=root.resolve(),
         failures=None if read is None else read.failures,
         clusters=[] if read is None else cluster_failures([one.failure for one in read.failures]),
-        benchmark=None if benchmark is None else _read_benchmark(benchmark),
+        benchmark=document,
         notes=_notes(missing, absent, changed),
     )
     write_page(output, found.page())
@@ -148,6 +151,10 @@ def _read_benchmark(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         kind = type(document).__name__
         raise ShapeError(f"{path}: expected an object of JSON, got {kind}; {_MAKE_BENCHMARK}")
+    try:
+        benchmark_charts(document)
+    except ShapeError as error:
+        raise ShapeError(f"{path}: {error}") from error
     return document
 
 

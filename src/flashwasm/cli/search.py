@@ -24,6 +24,7 @@ from flashwasm.cli.output import (
 )
 from flashwasm.cli.path_or_index import changed_json, path_or_index
 from flashwasm.qe.functions.function_index import FunctionIndex
+from flashwasm.qe.scoring.word_extraction import checked_words
 from flashwasm.qe.similarity.explanation import Explanation
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def search(
     """
     path, words = _path_and_words(inputs, index_file)
     source = path_or_index(path, index_file)
+    checked_words(words)
     if source.is_index:
         model, runtime = embedding["model"], embedding["runtime"]
         index = FunctionIndex.load(source.path, model=model, runtime=runtime)

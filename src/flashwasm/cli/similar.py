@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,9 @@ from flashwasm.qe.adaptation.feedback_log import FeedbackLog, Shown
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.reports.html_pages import similar_page
 from flashwasm.qe.reports.page_template import write_page
+from flashwasm.qe.similarity.query_file import check_query, text_of
 from flashwasm.qe.similarity.suite_index import SuiteIndex
+from flashwasm.storage.write_check import check_writable
 
 if TYPE_CHECKING:
     from flashwasm.qe.similarity.match import Match
@@ -98,11 +101,13 @@ def similar(
       flashwasm similar tests -q "a user logs in with a wrong password" --explain
     """
     source = path_or_index(path, index_file)
-    index = _read(source, database, embedding, adapted=not no_adaptation)
-    note_missing(index.missing)
-    changed = changed_json(index, source)
     file = Path(query)
     asked = file if exists(file) and file.is_file() else query
+    if explore:
+        check_writable(FeedbackLog().path)
+    index = _read(source, asked, database, embedding, adapted=not no_adaptation)
+    note_missing(index.missing)
+    changed = changed_json(index, source)
     matches = index.similar(asked, count, explain=explain or html is not None, explore=explore)
     if explore:
         _log(index, asked, matches)
@@ -128,19 +133,28 @@ def similar(
 
 
 def _read(
-    source: Source, database: Path | None, embedding: Embedding, *, adapted: bool
+    source: Source,
+    query: str | Path,
+    database: Path | None,
+    embedding: Embedding,
+    *,
+    adapted: bool,
 ) -> SuiteIndex:
-    """Load the index file, or read and embed the tests in the folder."""
+    """Load the index file, or read and embed the tests in the folder; check the query first."""
+    text_of(query)
+    check = partial(check_query, query)
     if not source.is_index:
         coverage = None if database is None else CoverageIndex.load(database, progress=True)
-        return SuiteIndex.build(source.path, coverage=coverage, adapted=adapted, **embedding)
+        return SuiteIndex.build(
+            source.path, coverage=coverage, adapted=adapted, _check=check, **embedding
+        )
     if database is not None:
         raise click.UsageError(
             "--coverage does not apply to an index file; give it to `flashwasm index build suite`"
         )
     model, runtime = embedding["model"], embedding["runtime"]
     return SuiteIndex.load(
-        source.path, model=model, adapted=adapted, progress=True, runtime=runtime
+        source.path, model=model, adapted=adapted, progress=True, runtime=runtime, _check=check
     )
 
 

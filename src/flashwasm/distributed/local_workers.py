@@ -7,25 +7,27 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from types import TracebackType
 from typing import Any
 
-from flashwasm.host.workers import available_cpus
+from flashwasm.host.workers import MOST_THREADS, available_cpus
 from flashwasm.runtime.locks import renewed_after_fork
 from flashwasm.summaries import summary
 from flashwasm.validation import positive_int
 
-__all__ = ["LocalWorkers"]
+__all__ = ["MOST_WORKERS", "LocalWorkers"]
 
 
-# Maximum number of processes, and of threads in each: far more than a machine has CPUs.
-_MOST = 1024
+# Maximum number of processes: as with threads, far more than a machine has CPUs.
+MOST_WORKERS = MOST_THREADS
 
 
 class LocalWorkers(Executor):
     """Process pool that keeps working if one of its processes is killed.
 
     A `concurrent.futures` pool accepts no more work after one of its processes has ended. This pool
-    starts new processes instead. It is a context manager, which ends the processes.
+    starts new processes instead. It is a context manager, which waits for the calls and ends the
+    processes. If it is left by a KeyboardInterrupt, it does not wait.
 
     Parameters
     ----------
@@ -54,9 +56,10 @@ class LocalWorkers(Executor):
 
     def __init__(self, workers: int | None = None, *, threads: int | None = None) -> None:
         count = available_cpus() if workers is None else workers
-        self.workers = positive_int(count, "workers", _MOST)
-        shared = max(available_cpus() // self.workers, 1)
-        self.threads = positive_int(shared if threads is None else threads, "threads", _MOST)
+        self.workers = positive_int(count, "workers", MOST_WORKERS)
+        shared = min(max(available_cpus() // self.workers, 1), MOST_THREADS)
+        each = shared if threads is None else threads
+        self.threads = positive_int(each, "threads", MOST_THREADS)
         self._lock = renewed_after_fork(self, threading.Lock)
         self._pool = self._new_pool()
 
@@ -92,6 +95,21 @@ class LocalWorkers(Executor):
             True to cancel the calls that have not started.
         """
         self._pool.shutdown(wait, cancel_futures=cancel_futures)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the processes; after an interrupt, without waiting for calls that are under way."""
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            # The pool has no public method for this before Python 3.14.
+            for process in list((getattr(self._pool, "_processes", None) or {}).values()):
+                process.terminate()
+            self.shutdown(cancel_futures=True)
+        else:
+            self.shutdown()
 
     def _new_pool(self) -> ProcessPoolExecutor:
         """Return a pool of new processes. A fork would copy locks that other threads hold."""

@@ -13,7 +13,7 @@ from wasmtime import _ffi
 from flashwasm.errors import CapabilityError, OutOfMemoryError
 from flashwasm.host.engine import engine
 from flashwasm.summaries import number_of
-from flashwasm.validation import positive_int, shown
+from flashwasm.validation import positive_int
 
 PAGE_BYTES = 1 << 16
 MAX_PAGES = 1 << 16
@@ -75,9 +75,6 @@ def most_pages(max_memory: int | None, threads: int, begin: int, each: int) -> i
     most = MAX_PAGES * PAGE_BYTES
     allowed = most if max_memory is None else min(positive_int(max_memory, "max_memory"), most)
     pages, needed = allowed // PAGE_BYTES, begin + threads * each
-    if needed > most:
-        message = f"threads: expected at most {(most - begin) // each}, got {shown(threads)}"
-        raise OutOfMemoryError(needed, 0, allowed, message)
     if needed > pages * PAGE_BYTES:
         least, workers = -(-needed // PAGE_BYTES) * PAGE_BYTES, number_of(threads, "threads")
         message = f"max_memory: expected at least {least} bytes for {workers}, got {max_memory}"

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     Task = Iterable[Sequence[float]]
     Check = Callable[[str], None]
 
+# Maximum number of threads of a runtime: far more than a machine has CPUs, and few enough that the
+# stacks and workspaces take only about a quarter of the greatest linear memory.
+MOST_THREADS = 1024
+
 
 def available_cpus() -> int:
     """Return the number of CPUs that this process may use."""

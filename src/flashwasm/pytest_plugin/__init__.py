@@ -90,7 +90,8 @@ def pytest_configure(config: pytest.Config) -> None:
         if known:
             from flashwasm.pytest_plugin.known_defects import KnownDefects
 
-            config.pluginmanager.register(KnownDefects(known, summary), "flashwasm-known")
+            path = config.invocation_params.dir / known
+            config.pluginmanager.register(KnownDefects(path, summary), "flashwasm-known")
         if diff is not None:
             _register_order(config, summary, diff)
         if _RECORDING in config.stash:

@@ -14,7 +14,7 @@ from flashwasm.errors import ClosedError
 from flashwasm.host.engine import checked_variant
 from flashwasm.host.instance import INSTANCE_BYTES, Instance
 from flashwasm.host.shared_memory import PAGE_BYTES, SharedMemory, check_addresses, most_pages
-from flashwasm.host.workers import Workers, available_cpus
+from flashwasm.host.workers import MOST_THREADS, Workers, available_cpus
 from flashwasm.keyword_hints import RUNTIME, knows_peers
 from flashwasm.runtime.arena import Arena, room
 from flashwasm.runtime.copies import copy_in_pieces
@@ -47,8 +47,8 @@ class Runtime(NotCopied):
     Parameters
     ----------
     threads : int, optional
-        Number of threads that run kernels, including the calling thread. None means the number of
-        CPUs that this process may use.
+        Number of threads that run kernels, including the calling thread, at most 1024. None means
+        the number of CPUs that this process may use.
     variant : {"auto", "relaxed", "simd128", "scalar"}, default "auto"
         Build of the kernels: "relaxed" has fused multiply-adds, "simd128" has plain 128-bit SIMD,
         and "scalar" has neither. "auto" means the first of these that the engine accepts.
@@ -71,7 +71,7 @@ class Runtime(NotCopied):
     ShapeError, DTypeError
         If an argument is out of range or of the wrong type.
     OutOfMemoryError
-        If ``max_memory``, or 4 GiB, is too small for the threads' stacks and workspaces.
+        If ``max_memory`` is too small for the threads' stacks and workspaces.
     FlashWasmError
         If a file of the package is missing or damaged.
 
@@ -101,7 +101,8 @@ class Runtime(NotCopied):
         name = checked_name(backend, deterministic=self.deterministic)
         # The default backend of calls if it is not the sandbox, else None.
         self.other_backend: BackendName | None = None if name == SANDBOX else name
-        self.threads = available_cpus() if threads is None else positive_int(threads, "threads")
+        count = min(available_cpus(), MOST_THREADS) if threads is None else threads
+        self.threads = positive_int(count, "threads", MOST_THREADS)
         check_addresses()
         self.variant: Variant = checked_variant(variant)
         self.timeout = seconds(timeout, "timeout")

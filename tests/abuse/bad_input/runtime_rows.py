@@ -49,7 +49,7 @@ SUBJECTS = [
         "Runtime",
         {"threads": 1},
         [
-            *count("threads", 1, big=fw.OutOfMemoryError, optional=True),
+            *count("threads", 1, optional=True),
             *word("variant", "auto"),
             *word("backend", "wasm-simd"),
             row("backend native", "backend", "native"),

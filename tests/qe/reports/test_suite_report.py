@@ -88,6 +88,17 @@ def test_a_report_shows_the_riskiest_gaps_and_their_number(folder):
     assert text.count("lib.py: f") == 100
 
 
+def test_a_report_shows_the_first_duplicates_and_their_number(folder):
+    # Each pair calls a function of its own, so that pairs do not resemble each other.
+    tests = [f"def test_{i}_{j}(): assert f{i}(1)" for i in range(103) for j in "ab"]
+    (folder / "test_x.py").write_text("\n".join(tests))
+    report(folder, "-o", "large.html")
+    page = Reader(Path("large.html").read_text("utf-8"), charts=True)
+    assert "103 groups of tests with the same body" in page.text
+    assert "shows the first 100 of them, and leaves out 3. flashwasm duplicates lists" in page.text
+    assert page.text.count("2 tests: ") == 100
+
+
 def test_a_report_names_sources_that_changed_since_the_recording(folder):
     lib = folder / "lib.py"
     lib.write_text("def f(x):\n    return x\n")

@@ -172,4 +172,4 @@ def _some(names: Iterable[str]) -> str:
     """Return the first few names, and the number of the others, as text."""
     listed = list(names)
     more = len(listed) - _NAMED_AT_MOST
-    return ", ".join(listed[:_NAMED_AT_MOST]) + (f", and {more} more" if more > 0 else "")
+    return ", ".join(listed[:_NAMED_AT_MOST]) + (f", and {more:,} more" if more > 0 else "")

@@ -63,7 +63,7 @@ def _summary(choice: Choice) -> str:
     for selected in choice.chosen[:_ROWS]:
         lines.append(f"| {_cell(selected.test.nodeid)} | {_cell(selected.reason)} |")
     if (more := len(choice.chosen) - _ROWS) > 0:
-        lines.append(f"| and {more} more | |")
+        lines.append(f"| and {more:,} more | |")
     return "\n".join([*lines, ""])
 
 

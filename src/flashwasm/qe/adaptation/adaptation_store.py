@@ -27,6 +27,7 @@ from flashwasm.storage.file_paths import checked_path
 from flashwasm.storage.folder_lock import locked
 from flashwasm.storage.scratch_files import scratch_folder
 from flashwasm.storage.user_folders import data_folder
+from flashwasm.storage.write_check import check_writable
 
 if TYPE_CHECKING:
     from flashwasm.runtime.runtime import Runtime
@@ -83,6 +84,10 @@ class AdaptationStore:
     def _remedy(self) -> str:
         """End of an error message about damaged files: how to start again."""
         return f"delete {self.folder}, and learn again with: flashwasm adapt PATH"
+
+    def check_writable(self) -> None:
+        """Raise OSError if a new version is known not to be writable."""
+        check_writable(self.folder / "active")
 
     def add(self, adaptation: Adaptation, model: str, verdict: dict[str, Any]) -> Version:
         """Write a new version, without activating it.

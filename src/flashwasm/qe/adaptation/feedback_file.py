@@ -183,7 +183,7 @@ def _listed(numbers: list[int]) -> str:
     """Return the first numbers of a list, and the number of the others, as text."""
     shown = ", ".join(map(str, numbers[:_NUMBERS_NAMED])) or "unknown"
     more = len(numbers) - _NUMBERS_NAMED
-    return f"{shown} and {more} more" if more > 0 else shown
+    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 def _rows(

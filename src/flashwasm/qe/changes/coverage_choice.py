@@ -144,5 +144,5 @@ def _differing(
     names = differing_sources(database, coverage.files, root, changes, before)
     if not names:
         return ""
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
     return f"{names[0]}{more}"

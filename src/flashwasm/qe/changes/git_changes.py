@@ -210,6 +210,7 @@ def _added(path: str, file: Path) -> ChangedFile:
     """Return an untracked file as one that the change adds."""
     data = file.read_bytes() if file.stat().st_size <= _MOST_BYTES else b"\0"
     if b"\0" in data[:_HEAD]:
-        return ChangedFile(path, path)
+        return ChangedFile(path, path, untracked=True)
     lines = data.decode("utf-8", "replace").splitlines()
-    return ChangedFile(path, path, new_lines=set(range(1, len(lines) + 1)), text="\n".join(lines))
+    numbers = set(range(1, len(lines) + 1))
+    return ChangedFile(path, path, new_lines=numbers, text="\n".join(lines), untracked=True)

@@ -60,9 +60,8 @@ class ReachedTests:
         The first reason for each test, by node id.
     hidden : list of Skipped
         Files and folders with tests that are not all known.
-    everything : str or None
-        Path of a changed file that any test may depend on, because it cannot be found or is data;
-        None if there is none.
+    everything : list of str
+        Changed Python files that any test may depend on, because they cannot be found or are data.
     layout, uncovered, unmeasured : list, dict, list
         As in `SafeSelection`.
     """
@@ -95,7 +94,7 @@ class ReachedTests:
         self.layout = layout_changes(changes, self.graph, index.root)
         self._evidence = None
         self.reasons: dict[str, str] = {}
-        self.everything: str | None = None
+        self.everything: list[str] = []
         self.uncovered: dict[str, list[int]] = {}
         self.unmeasured: list[str] = []
         if coverage is not None:
@@ -138,7 +137,7 @@ class ReachedTests:
         if self._evidence is None or beside:
             reached = self._add_dependents(files, change.path, "")
             if not reached and (self._is_lost(change, files) or any(map(self._is_data, files))):
-                self.everything = change.path
+                self.everything.append(change.path)
             return
         old = self.graph.find(change.old_path)
         name = self._evidence.name_of(next(iter(old))) if len(old) == 1 else None
@@ -152,7 +151,7 @@ class ReachedTests:
             )
             reached = self._add_dependents(files, change.path, "coverage did not measure it; ")
             if not reached and self._is_lost(change, files):
-                self.everything = change.path
+                self.everything.append(change.path)
             return
         self._add_measured(self._evidence, change, next(iter(old)), name)
 

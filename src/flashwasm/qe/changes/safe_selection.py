@@ -25,6 +25,9 @@ __all__ = ["WITHOUT_EVIDENCE", "SafeSelection", "safe_selection"]
 # Number of tests to run, the most relevant ones, if the change reaches no known test.
 WITHOUT_EVIDENCE = 50
 
+# Maximum number of untracked files that a sentence names.
+_NAMED_AT_MOST = 10
+
 # Last level of `SelectedTest` whose reason names lines of the change.
 _RUNS_CHANGED_LINES = 1
 # Level of a test that the change neither touches nor surely reaches.
@@ -46,6 +49,8 @@ class SafeSelection:
         that the change may reach but whose tests are not all known.
     everything : str or None
         Path of a changed file that any test may depend on; None if there is none.
+    untracked : list of str
+        Changed files that any test may depend on, if git tracks none of them.
     uncovered : dict of str to list of int
         Changed lines that no test ran, by file; paths and numbers are those after the change. A
         removed line has the number of the line that is now in its place.
@@ -66,13 +71,20 @@ class SafeSelection:
     unmeasured: list[str] = field(default_factory=list)
     layout: list[str] = field(default_factory=list)
     only_layout: bool = False
+    untracked: list[str] = field(default_factory=list)
 
     @property
     def reach_of_everything(self) -> str | None:
         """Sentence on the file that any test may depend on; None if there is none."""
         if self.everything is None:
             return None
-        return f"any test may depend on {self.everything}, so the change may reach every test"
+        text = f"any test may depend on {self.everything}, so the change may reach every test"
+        if not self.untracked:
+            return text
+        named = ", ".join(self.untracked[:_NAMED_AT_MOST])
+        more = len(self.untracked) - _NAMED_AT_MOST
+        named += f" and {more} more" if more > 0 else ""
+        return f"{text}; if no test uses the untracked files, let git ignore them: {named}"
 
     def by_relevance(self) -> list[SelectedTest]:
         """Return all tests by level and score, including those that the change cannot reach."""
@@ -120,9 +132,12 @@ def safe_selection(
         ranked = [SelectedTest(test, _SIMILAR, 0.0, "the code is the same") for test in index.tests]
     for change in changes:
         reach.add_change(change)
-    everything = reach.everything or changes_everything(
-        [change for change in changes if not reach.add_readers(change)]
-    )
+    unclear = [change for change in changes if not reach.add_readers(change)]
+    # The files that any test may depend on, each with True if it is untracked.
+    causes = {one.path: one.untracked for one in changes if one.path in reach.everything}
+    causes |= {path: one.untracked for one in unclear if (path := changes_everything([one]))}
+    # If there is a tracked one, it does not help to ignore the others.
+    everything = min(causes, key=causes.__getitem__, default=None)
     if everything is not None:
         reach.add({test.nodeid for test in index.tests}, f"any test may depend on {everything}")
     sure, rest = [], []
@@ -147,4 +162,5 @@ def safe_selection(
         reach.unmeasured,
         reach.layout,
         only_layout=not others,
+        untracked=list(causes) if all(causes.values()) else [],
     )

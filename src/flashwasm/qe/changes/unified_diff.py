@@ -50,6 +50,8 @@ class ChangedFile:
     lines : list of (int or None, int or None, str)
         All lines in the diff, including context lines: the number before the change or None for an
         added line, the number after the change or None for a removed line, and the text.
+    untracked : bool, default False
+        True for a new file that git neither tracks nor ignores.
     """
 
     path: str
@@ -58,6 +60,7 @@ class ChangedFile:
     new_lines: set[int] = field(default_factory=set)
     text: str = ""
     lines: list[tuple[int | None, int | None, str]] = field(default_factory=list, repr=False)
+    untracked: bool = field(default=False, repr=False, compare=False)
 
     _repr_html_ = html_table
 

@@ -137,12 +137,13 @@ class KnownFailures:
         similar = [i for i, comparison in compared.items() if comparison.is_similar]
         if not similar:
             return self._new(compared)
-        best = max(similar, key=lambda i: (compared[i].strength, compared[i].score or 0.0))
+        strengths = {i: compared[i].strength for i in similar}
+        best = max(similar, key=lambda i: (strengths[i], compared[i].score or 0.0))
         comparison = compared[best]
         fitting = {
             self.occurrences[i].defect
             for i in similar
-            if compared[i].is_proof or compared[i].strength == comparison.strength
+            if strengths[i] == strengths[best] or compared[i].is_proof
         }
         occurrence = self.occurrences[best]
         defect = self.defects[occurrence.defect]

@@ -93,14 +93,14 @@ def wanted_tests(tests: Iterable[CollectedTest], exclude: Sequence[str]) -> list
         The other tests. The comment ``# flashwasm: ignore[duplicate]`` also excludes a test. It is
         on the line of the test's ``def``, on the line above, or above its first decorator.
     """
-    lines: dict[Path, list[str]] = {}
+    rules: dict[Path, dict[int, set[str]]] = {}
     wanted = []
     for test in tests:
         if _is_excluded(test.nodeid.partition("::")[0], exclude):
             continue
-        if test.path not in lines:
-            lines[test.path] = _lines(test.path)
-        if not _is_ignored(test, lines[test.path]):
+        if test.path not in rules:
+            rules[test.path] = _ignored_rules(test.path)
+        if not _is_ignored(test, rules[test.path]):
             wanted.append(test)
     return wanted
 
@@ -117,18 +117,23 @@ def _is_excluded(path: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern.rstrip("/")) for name in names for pattern in patterns)
 
 
-def _lines(path: Path) -> list[str]:
-    """Return the lines of a file; none if it can no longer be read."""
+def _ignored_rules(path: Path) -> dict[int, set[str]]:
+    """Return the rules that comments of a file ignore, by line; none if it cannot be read."""
     try:
-        return path.read_text("utf-8", "replace").split("\n")
+        lines = path.read_text("utf-8", "replace").split("\n")
     except OSError:
-        return []
+        return {}
+    found = {number: _IGNORE.search(line) for number, line in enumerate(lines, 1)}
+    return {
+        number: {name.strip() for name in match[1].split(",")}
+        for number, match in found.items()
+        if match is not None
+    }
 
 
-def _is_ignored(test: CollectedTest, lines: list[str]) -> bool:
+def _is_ignored(test: CollectedTest, rules: dict[int, set[str]]) -> bool:
     """Return True if a comment on or above a test's ``def`` or its decorators excludes it."""
-    # Lines count from 1, and their positions in the list from 0.
-    places = {test.line - 1, test.line - 2, test.first_line - 2}
-    texts = [lines[place] for place in places if 0 <= place < len(lines)]
-    found = [match for text in texts if (match := _IGNORE.search(text))]
-    return any(_RULE in {name.strip() for name in match[1].split(",")} for match in found)
+    if not rules:
+        return False
+    places = (test.line, test.line - 1, test.first_line - 1)
+    return any(_RULE in rules.get(place, ()) for place in places)

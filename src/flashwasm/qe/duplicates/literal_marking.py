@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+from typing import TypeVar
 
 from flashwasm.qe.suites.expressions import source_of
 
@@ -15,6 +16,9 @@ _MUTABLE = (ast.List, ast.Dict, ast.Set)
 # Nodes that may run the code inside them more than once.
 _REPEATED = (ast.While, ast.comprehension, ast.Lambda, ast.FunctionDef, ast.AsyncFunctionDef)
 _LOOPS = (ast.For, ast.AsyncFor)
+# Nodes without fields, of which the parser uses one object for all places.
+_UNCHANGED = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
+_Node = TypeVar("_Node", bound=ast.AST)
 
 
 class Literal:
@@ -70,16 +74,18 @@ def mark_literals(
     Returns
     -------
     tuple of (ast.FunctionDef or ast.AsyncFunctionDef, list of Literal)
-        The copy, and the literals, in order.
+        The copy, and the literals, in order. The copy shares its decorators, annotations, patterns
+        and f-strings with the function.
     """
     marker = _Marker(marks)
-    marked = copy.deepcopy(node)
-    marker.generic_visit(ast.Module(marked.body, []))
+    marked = copy.copy(node)
+    marked.body = marker.generic_visit(ast.Module(node.body, [])).body
+    marked.args = copy.copy(node.args)
     return marked, marker.literals
 
 
-class _Marker(ast.NodeTransformer):
-    """Replaces literals and records them.
+class _Marker:
+    """Copies nodes with their literals replaced, and records the literals.
 
     Parameters
     ----------
@@ -93,7 +99,7 @@ class _Marker(ast.NodeTransformer):
         self.literals: list[Literal] = []
 
     def visit(self, node: ast.AST) -> ast.AST:
-        """Return a node's replacement if it is a literal; else visit the nodes inside it."""
+        """Return a node's replacement if it is a literal, or else a copy of the node."""
         # Case patterns and f-strings are kept, because Python does not allow a name in place of a
         # pattern's value or of an f-string's text.
         if isinstance(node, (ast.pattern, ast.JoinedStr)) or self._is_annotation(node):
@@ -106,6 +112,19 @@ class _Marker(ast.NodeTransformer):
         visited = self.generic_visit(node)
         self._around.pop()
         return visited
+
+    def generic_visit(self, node: _Node) -> _Node:
+        """Return a copy of a node with the nodes inside it visited."""
+        copied = node.__class__.__new__(node.__class__)
+        copied.__dict__.update(node.__dict__)
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                inner = [self.visit(one) if isinstance(one, ast.AST) else one for one in value]
+                setattr(copied, name, inner)
+            elif isinstance(value, ast.AST) and not isinstance(value, _UNCHANGED):
+                setattr(copied, name, self.visit(value))
+        return copied
 
     def _is_annotation(self, node: ast.AST) -> bool:
         """Return True if a node is a type: a literal in a type is part of it, and no value."""

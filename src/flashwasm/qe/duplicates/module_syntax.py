@@ -144,6 +144,22 @@ class ModuleSyntax:
         return _identifiers(self.tree)
 
     @cached_property
+    def function_names(self) -> set[str]:
+        """Names of the functions in the file, including methods and inner functions."""
+        return {n.name for n in ast.walk(self.tree) if isinstance(n, _FUNCTIONS)}
+
+    @cached_property
+    def variables(self) -> set[str]:
+        """Names that the file assigns, deletes or has as arguments, in any scope."""
+        variables = set()
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+                variables.add(node.id)
+            elif isinstance(node, ast.arg):
+                variables.add(node.arg)
+        return variables
+
+    @cached_property
     def conftests(self) -> list[ast.Module]:
         """Trees of the conftest.py files that pytest reads for this file."""
         trees = []

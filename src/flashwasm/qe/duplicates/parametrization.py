@@ -163,9 +163,8 @@ def _name(bodies: Sequence[FunctionBody], taken: set[str]) -> str:
     name = "_".join(shared)
     module = bodies[0].module
     # The bases and the subclasses of a class may contain a test of that name.
-    defined = {n.name for n in ast.walk(module.tree) if isinstance(n, ast.FunctionDef)}
-    known = taken | defined | set(module.identifiers)
-    is_free = name not in known and not bodies[0].test.also
+    known = (taken, module.function_names, module.identifiers)
+    is_free = not any(name in names for names in known) and not bodies[0].test.also
     return name if name.startswith("test_") and len(shared) > 1 and is_free else names[0]
 
 
@@ -218,12 +217,7 @@ def _import_of_pytest(module: ModuleSyntax) -> list[Edit] | None:
         for alias in node.names
         if alias.name == "pytest" and alias.asname is None
     ]
-    stored = any(
-        (isinstance(n, ast.Name) and n.id == "pytest" and not isinstance(n.ctx, ast.Load))
-        or (isinstance(n, ast.arg) and n.arg == "pytest")
-        for n in ast.walk(module.tree)
-    )
-    if stored or bindings != len(plain):
+    if "pytest" in module.variables or bindings != len(plain):
         return None
     return [] if plain else _new_import(module)
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.errors import CapabilityError, ShapeError
-from flashwasm.object_checks import checked_unicode, instance_of
+from flashwasm.errors import CapabilityError
+from flashwasm.object_checks import instance_of
 from flashwasm.progress_bar import progress_report
 from flashwasm.qe.functions.function_collection import (
     FunctionSource,
@@ -31,7 +31,7 @@ from flashwasm.qe.scoring.embedder import Embedder
 from flashwasm.qe.scoring.score_fusion import fused, shares_of_fused
 from flashwasm.qe.scoring.scorers import MeaningScorer, ScoredIndex, Scorer, TermScorer
 from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
-from flashwasm.qe.scoring.word_extraction import extract_words
+from flashwasm.qe.scoring.word_extraction import checked_words, extract_words
 from flashwasm.qe.similarity.stored_scorers import StoredEmbeddings
 from flashwasm.qe.suites.file_digests import file_digest
 from flashwasm.qe.suites.source_files import absolute_path
@@ -284,9 +284,7 @@ class FunctionIndex(ScoredIndex, items="functions"):
             If there are no words, or they are not valid Unicode, or ``k`` is not positive.
         """
         positive_int(k, "k")
-        if not any(map(str.isalnum, checked_unicode(words, "words"))):
-            raise ShapeError("words have no letter and no digit; expected a description")
-        components = self.components(words)
+        components = self.components(checked_words(words))
         if not components:
             return []
         scores, shares = fused(components), shares_of_fused(components)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FailureGroup",
+    "Tier",
     "benchmarks_page",
     "clusters_page",
     "duplicates_page",
@@ -48,6 +49,26 @@ _TEXT_END = 2000
 # Maximum number of selected tests that a page shows with their reasons. It lists only the names of
 # further ones, because a browser is slow with thousands of rows.
 _MOST_ROWS = 300
+# Maximum number of groups of duplicates of each tier that a page shows. A group takes kilobytes.
+_MOST_GROUPS = 100
+
+
+class Tier(NamedTuple):
+    """Groups of one tier of duplicates, as a page shows them.
+
+    Parameters
+    ----------
+    name : str
+        Description of the tier, after a number of groups of tests.
+    total : int
+        Number of all groups.
+    shown : list of tuple
+        The first groups, each with its first two tests side by side.
+    """
+
+    name: str
+    total: int
+    shown: list[tuple[DuplicateGroup, list[LinePair]]]
 
 
 class FailureGroup(NamedTuple):
@@ -188,15 +209,13 @@ def benchmarks_page(document: Mapping[str, Any]) -> str:
     return fill_template("bench.html", charts=True, title="Benchmarks", benchmarks=benchmarks)
 
 
-def groups_by_tier(
-    groups: Sequence[DuplicateGroup],
-) -> list[tuple[str, list[tuple[DuplicateGroup, list[LinePair]]]]]:
-    """Return the tiers with groups, and each group with its first two tests side by side."""
-    by_tier = [
-        (name, [_beside(group) for group in groups if group.tier == tier])
-        for tier, name in enumerate(_TIERS, 1)
-    ]
-    return [(name, own) for name, own in by_tier if own]
+def groups_by_tier(groups: Sequence[DuplicateGroup]) -> list[Tier]:
+    """Return the tiers with groups, each with as many groups as a page shows."""
+    tiers = []
+    for tier, name in enumerate(_TIERS, 1):
+        if own := [group for group in groups if group.tier == tier]:
+            tiers.append(Tier(name, len(own), [_beside(group) for group in own[:_MOST_GROUPS]]))
+    return tiers
 
 
 def failure_groups(

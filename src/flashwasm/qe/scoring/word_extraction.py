@@ -5,7 +5,10 @@ from __future__ import annotations
 import keyword
 import re
 
-__all__ = ["WORDS_VERSION", "extract_words"]
+from flashwasm.errors import ShapeError
+from flashwasm.object_checks import checked_unicode
+
+__all__ = ["WORDS_VERSION", "checked_words", "extract_words"]
 
 # Part of the key of every cached embedding. Increase it if `extract_words` changes.
 WORDS_VERSION = 1
@@ -15,6 +18,13 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SHORTEST_WORD = 2
 _LEFT_OUT = {word.lower() for word in keyword.kwlist} | {"self"}
+
+
+def checked_words(words: str) -> str:
+    """Return a description in words; raise ShapeError if it has no word, DTypeError if no text."""
+    if not any(map(str.isalnum, checked_unicode(words, "words"))):
+        raise ShapeError("words have no letter and no digit; expected a description")
+    return words
 
 
 def extract_words(source: str) -> str:

@@ -1,4 +1,4 @@
-"""Files that serve as queries."""
+"""Queries: a node id, a text or a file."""
 
 from __future__ import annotations
 
@@ -7,15 +7,49 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flashwasm.errors import ShapeError
+from flashwasm.object_checks import checked_unicode
+from flashwasm.qe.suites.node_id_lookup import NodeIdLookup
 from flashwasm.storage.file_paths import checked_path
 
 if TYPE_CHECKING:
-    from flashwasm.qe.suites.suite import CollectedTest
+    from flashwasm.qe.suites.suite import CollectedTest, Suite
 
-__all__ = ["read_query", "tests_of"]
+__all__ = ["check_query", "read_query", "tests_of", "text_of"]
 
 # Maximum size of a query in bytes. A test file has a few hundred lines.
 _MOST_BYTES = 1 << 20
+
+
+def check_query(query: str | Path, suite: Suite) -> None:
+    """Raise the error that `SuiteIndex.similar` raises for a query, without the suite's embeddings.
+
+    Raises
+    ------
+    ShapeError, DTypeError, OSError
+    """
+    text_of(query)
+    if isinstance(query, str) and suite.tests:
+        NodeIdLookup(suite.tests, suite.root).find(query)
+
+
+def text_of(query: str | Path) -> str:
+    """Return the text of a query, or of the file that it names.
+
+    Raises
+    ------
+    ShapeError
+        If there is no letter and no digit in it.
+    DTypeError
+        If the query is neither a text nor a path, or is not valid Unicode.
+    OSError
+        If the file cannot be read.
+    """
+    text = query if isinstance(query, str) else read_query(query)
+    if not text.strip():
+        raise ShapeError("query is empty; expected a node id or a text")
+    if not any(map(str.isalnum, text)):
+        raise ShapeError("query has no letter and no digit; expected a node id or a text")
+    return checked_unicode(text, "query")
 
 
 def read_query(path: Path) -> str:

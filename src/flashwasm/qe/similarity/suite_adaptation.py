@@ -110,6 +110,8 @@ def adapt_suite(
         If the path does not exist or has no tests, or if there is no feedback on this suite.
     CorruptFileError
         If the log or the store is damaged.
+    OSError
+        If the store cannot be written; this is checked before the work.
     """
     rt = checked_runtime(runtime)
     checked_path(path)
@@ -127,6 +129,8 @@ def adapt_suite(
             f"there is no feedback on the suite {root}; "
             "give some with: flashwasm feedback accept|reject A B"
         )
+    versions = AdaptationStore(root) if store is None else store
+    versions.check_writable()
     index = SuiteIndex.build(
         path, model=model, adapted=False, progress=progress, cache=cache, runtime=rt
     )
@@ -146,7 +150,6 @@ def adapt_suite(
     if not verdict.passed:
         return Adapted(None, verdict, len(judgements), unknown)
     adaptation = Adaptation(whitening, train(prepared, pairs, seed=seed, runtime=rt))
-    versions = AdaptationStore(index.root) if store is None else store
     version = versions.add(adaptation, embedder.identity, verdict.as_dict())
     versions.activate(version)
     return Adapted(version, verdict, len(judgements), unknown)

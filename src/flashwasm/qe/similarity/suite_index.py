@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,6 +75,7 @@ class SuiteIndex(SuiteSearch, items="tests"):
         progress: bool = False,
         cache: bool = True,
         runtime: Runtime | None = None,
+        _check: Callable[[Suite], None] | None = None,
     ) -> SuiteIndex:
         """Collect the tests in a folder, and build the scorers that compare them.
 
@@ -120,6 +121,9 @@ class SuiteIndex(SuiteSearch, items="tests"):
         opened = embedder_in_background(model, runtime, cache=cache) if "meaning" in names else None
         with progress_report("reading the suite", show=flag(progress, "progress")) as advance:
             suite = collect(path, cache=cache, progress=advance)
+        # The first embedding of a suite may take minutes.
+        if _check is not None:
+            _check(suite)
         root, sources = (
             suite.root if flag(adapted, "adapted") else None,
             [test.source for test in suite.tests],
@@ -140,6 +144,7 @@ class SuiteIndex(SuiteSearch, items="tests"):
         adapted: bool = True,
         progress: bool = False,
         runtime: Runtime | None = None,
+        _check: Callable[[Suite], None] | None = None,
     ) -> SuiteIndex:
         """Load an index that `save` wrote. The suite's source files are not read.
 
@@ -162,6 +167,8 @@ class SuiteIndex(SuiteSearch, items="tests"):
         CorruptFileError, CapabilityError, OSError
         """
         suite, names, data = read_suite(checked_path(path))
+        if _check is not None:
+            _check(suite)
         root = suite.root if flag(adapted, "adapted") else None
         builder = ScorerBuilder([test.source for test in suite.tests], model, runtime, data, root)
         names = [name for name in names if name != CoverageScorer.name]

@@ -18,7 +18,7 @@ from flashwasm.qe.scoring.scorers import ScoredIndex, Scorer
 from flashwasm.qe.similarity.explanation import Explainer, Explanation
 from flashwasm.qe.similarity.exploratory_ranking import explore_ranking
 from flashwasm.qe.similarity.match import Match, match_at
-from flashwasm.qe.similarity.query_file import read_query, tests_of
+from flashwasm.qe.similarity.query_file import tests_of, text_of
 from flashwasm.qe.similarity.stored_scorers import SuiteScorerData
 from flashwasm.qe.suites.node_id_lookup import NodeIdLookup
 from flashwasm.validation import flag, positive_int
@@ -102,17 +102,12 @@ class SuiteSearch(ScoredIndex, items="tests"):
             If ``query`` is not a text or a path, or is not valid Unicode.
         """
         positive_int(k, "k")
-        text = query if isinstance(query, str) else read_query(query)
-        if not text.strip():
-            raise ShapeError("query is empty; expected a node id or a text")
-        if not any(map(str.isalnum, text)):
-            raise ShapeError("query has no letter and no digit; expected a node id or a text")
+        text = text_of(query)
         if not self.tests:
             return []
         own = self.find(query) if isinstance(query, str) else None
         itself = [] if own is None else [own]
         left_out = tests_of(query, self.tests) if isinstance(query, Path) else itself
-        checked_unicode(text, "query")
         return self._ranked(text, own, k, left_out, explain=explain, explore=explore, seed=seed)
 
     def components(self, query: int | str) -> dict[str, Array]:
