@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from flashwasm.qe.changes.function_lines import function_lines_of
 from flashwasm.qe.changes.safe_selection import safe_selection
 from flashwasm.qe.changes.unified_diff import read_diff
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
@@ -306,3 +307,10 @@ def test_a_dependency_that_coverage_does_not_show(recorded, name):
     assert f"tests/test_{name}_direct.py::test_direct" in selected
     assert f"tests/test_{name}.py::test_broken" in selected
     assert "tests/test_other.py::test_other" not in selected
+
+
+def test_a_parameter_is_no_name_of_a_function_whose_results_are_kept():
+    inside = function_lines_of("def keep(f):\n    return lru_cache(None)(f)\n")
+    outside = function_lines_of("kept = lru_cache(None)(shop.g)\n")
+    assert inside.wrapped == set()
+    assert outside.wrapped == {"g"}

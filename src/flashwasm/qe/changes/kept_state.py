@@ -44,15 +44,30 @@ def caches_results(function: Function) -> bool:
 def wrapped_functions(tree: ast.Module) -> Iterator[ast.expr]:
     """Yield the functions that a file gives to a call which may cache their results.
 
-    Examples are ``lru_cache(maxsize=None)(f)`` and ``defaultdict(f)``.
+    Examples are ``lru_cache(maxsize=None)(f)`` and ``defaultdict(f)``. A parameter of the function
+    around the call says nothing about the name of the function that is given, so it is left out.
     """
+    given = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, (*_FUNCTION, ast.Lambda))
+        for node in _uses_of_parameters(function)
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             function = node.func
             while isinstance(function, ast.Call):
                 function = function.func
             if mentioned_name(function) in _WRAPPING:
-                yield from node.args
+                yield from (one for one in node.args if id(one) not in given)
+
+
+def _uses_of_parameters(function: Function | ast.Lambda) -> Iterator[ast.AST]:
+    """Yield the names in a function that are its parameters."""
+    names = {one.arg for one in ast.walk(function.args) if isinstance(one, ast.arg)}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and node.id in names:
+            yield node
 
 
 def keeps_state(function: Function, *, confined: bool = False) -> bool:
