@@ -12,12 +12,8 @@ SUITE = "def test_a(): assert lib.f(1)\nclass TestB:\n    def test_a(self): asse
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, work):
     """Write a suite, a model and files that are no inputs to a folder, and work there."""
-    monkeypatch.setenv("FLASHWASM_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
     files = {
         "pytest.ini": "",
         "test_a.py": SUITE,
@@ -27,9 +23,9 @@ def folder(tmp_path, monkeypatch):
         "other.json": "{}",
     }
     for name, text in files.items():
-        (tmp_path / "work" / name).write_text(text)
+        (work / name).write_text(text)
     tiny_bert.write(tmp_path / "model")
-    return tmp_path / "work"
+    return work
 
 
 def run(line):

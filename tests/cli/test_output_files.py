@@ -35,15 +35,11 @@ BELOW_A_FILE = [
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("FLASHWASM_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    (tmp_path / "work" / "test_a.py").write_text(SUITE)
-    (tmp_path / "work" / "lib.py").write_text("def f(x): return x\n")
-    (tmp_path / "work" / "note.txt").write_text("nothing")
-    return tmp_path / "work"
+def folder(work):
+    (work / "test_a.py").write_text(SUITE)
+    (work / "lib.py").write_text("def f(x): return x\n")
+    (work / "note.txt").write_text("nothing")
+    return work
 
 
 def run(line):
