@@ -25,6 +25,14 @@ hypothesis.settings.load_profile("repeatable")
 os.environ["FLASHWASM_PROGRESS"] = "off"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_plugins_in_other_runs():
+    """Let each pytest that a test starts load no installed plugin: Hypothesis's takes a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        yield
+
+
 @pytest.fixture(scope="session", params=["relaxed", "simd128", "scalar"])
 def runtime(request):
     """Return a runtime of each build of the kernels, on one thread: for tests of arithmetic."""

@@ -34,7 +34,6 @@ def project(tmp_path, monkeypatch):
     """Return a committed project, which is the working folder."""
     monkeypatch.setenv("FLASHWASM_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     for variable in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "PYTEST_ADDOPTS"):
         monkeypatch.delenv(variable, raising=False)
     folder = tmp_path / "project"
