@@ -1,6 +1,8 @@
 """Measuring the indexes: vectors from a file, targets, and the picture."""
 
 import contextlib
+import hashlib
+import io
 import json
 import math
 import subprocess
@@ -21,7 +23,9 @@ from bench.search.runner import QUICK_EFFORT, SearchResult, absent, run_search
 from bench.search.targets import FLOAT32, INT8, VECTORS, judge_searches
 from checkout import ROOT
 from flashwasm.encoder import SentenceEncoder
+from flashwasm.encoder.installed_models import fingerprint
 from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.storage.atomic_files import write_atomically
 from sample_arrays import normal
 
 RECALLS = {32: 0.9, 64: 0.96, 128: 0.99}
@@ -179,21 +183,24 @@ def test_the_command_refuses_a_file_before_it_measures(tmp_path):
 
 
 class EncodesOnce:
-    """An encoder that keeps its vectors, so that the same texts are embedded once for all tests."""
+    """An encoder that keeps its vectors in files, for other tests and for the next run."""
 
-    def __init__(self, encoder):
-        self._encoder, self._kept = encoder, {}
+    def __init__(self, encoder, folder):
+        self._encoder, self._folder = encoder, folder
 
     def encode(self, texts, **options):
-        key = (tuple(texts), *options.items())
-        if key not in self._kept:
-            self._kept[key] = self._encoder.encode(texts, **options)
-        return self._kept[key]
+        key = repr((fingerprint(self._encoder.folder), texts, options))
+        path = self._folder / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
+        if not path.exists():
+            content = io.BytesIO()
+            np.save(content, self._encoder.encode(texts, **options))
+            write_atomically(path, [content.getvalue()])
+        return np.load(path)
 
 
 @pytest.fixture(scope="module")
-def encoder(real_model):
-    return EncodesOnce(SentenceEncoder.load(real_model))
+def encoder(real_model, kept_folder):
+    return EncodesOnce(SentenceEncoder.load(real_model), kept_folder)
 
 
 @pytest.fixture
