@@ -1,6 +1,7 @@
 """Fixtures of all tests: runtimes and the real model. Hypothesis draws from a fixed seed."""
 
 import contextlib
+import gc
 import os
 
 import hypothesis
@@ -23,6 +24,22 @@ hypothesis.settings.load_profile("repeatable")
 # Lines of progress come by the clock, so that a slow machine would make tests of stderr fail. The
 # tests of progress unset this variable.
 os.environ["FLASHWASM_PROGRESS"] = "off"
+
+
+def pytest_collection_finish():
+    """Let the garbage collector pass over the half million objects of the collected tests.
+
+    Tests of memory collect garbage some hundred times, which took a third of a second each.
+    """
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_plugins_in_other_runs():
+    """Let each pytest that a test starts load no installed plugin: Hypothesis's takes a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        yield
 
 
 @pytest.fixture(scope="session", params=["relaxed", "simd128", "scalar"])

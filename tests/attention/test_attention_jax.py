@@ -72,7 +72,7 @@ def problem(name, size):
 
 
 @pytest.fixture(scope="session")
-def jax_results(tmp_path_factory):
+def jax_results(tmp_path_factory, kept_folder):
     """Return JAX's results for each problem."""
     folder = tmp_path_factory.mktemp("jax")
     asked = [(*operands, *theirs) for operands, _, theirs in problems().values()]
@@ -82,7 +82,13 @@ def jax_results(tmp_path_factory):
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        env={
+            **os.environ,
+            "JAX_PLATFORMS": "cpu",
+            # The next run uses the compiled programs again, unless JAX or a problem has changed.
+            "JAX_COMPILATION_CACHE_DIR": str(kept_folder / "jax"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        },
     )
     assert done.returncode == 0, done.stderr
     results = pickle.loads((folder / "results").read_bytes())  # noqa: S301 - the child process wrote it.

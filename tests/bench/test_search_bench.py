@@ -1,6 +1,8 @@
 """Measuring the indexes: vectors from a file, targets, and the picture."""
 
 import contextlib
+import hashlib
+import io
 import json
 import math
 import subprocess
@@ -12,7 +14,6 @@ from click.testing import CliRunner
 
 from bench.commands import main
 from bench.findings import Comparison
-from bench.options import QUICK_VECTORS
 from bench.peers.tables import target_rows
 from bench.plots import picture
 from bench.search.cases import SEARCH_CASES, SearchCase, embedded, stored, unit
@@ -21,7 +22,9 @@ from bench.search.runner import QUICK_EFFORT, SearchResult, absent, run_search
 from bench.search.targets import FLOAT32, INT8, VECTORS, judge_searches
 from checkout import ROOT
 from flashwasm.encoder import SentenceEncoder
+from flashwasm.encoder.installed_models import fingerprint
 from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.storage.atomic_files import write_atomically
 from sample_arrays import normal
 
 RECALLS = {32: 0.9, 64: 0.96, 128: 0.99}
@@ -179,34 +182,55 @@ def test_the_command_refuses_a_file_before_it_measures(tmp_path):
 
 
 class EncodesOnce:
-    """An encoder that keeps its vectors, so that the same texts are embedded once for all tests."""
+    """An encoder that keeps its vectors in files, for other tests and for the next run."""
 
-    def __init__(self, encoder):
-        self._encoder, self._kept = encoder, {}
+    def __init__(self, encoder, folder):
+        self._encoder, self._folder = encoder, folder
 
     def encode(self, texts, **options):
-        key = (tuple(texts), *options.items())
-        if key not in self._kept:
-            self._kept[key] = self._encoder.encode(texts, **options)
-        return self._kept[key]
+        key = repr((fingerprint(self._encoder.folder), texts, options))
+        path = self._folder / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
+        if not path.exists():
+            content = io.BytesIO()
+            np.save(content, self._encoder.encode(texts, **options))
+            write_atomically(path, [content.getvalue()])
+        return np.load(path)
 
 
 @pytest.fixture(scope="module")
-def encoder(real_model):
-    return EncodesOnce(SentenceEncoder.load(real_model))
+def encoder(real_model, kept_folder):
+    return EncodesOnce(SentenceEncoder.load(real_model), kept_folder)
 
 
-@pytest.fixture
-def loaded_once(encoder, monkeypatch):
-    monkeypatch.setattr(SentenceEncoder, "load", lambda: encoder)
+@pytest.fixture(scope="module")
+def measured(request, tmp_path_factory):
+    """Run the command once; return its JSON, its Markdown, and the names of the searched data."""
+    folder = tmp_path_factory.mktemp("measured")
+    data = {case.data for case in SEARCH_CASES if case.make is not embedded}
+    arguments = ["search", "--quick", "--log", folder / "log", "--json", folder / "r.json"]
+    arguments += ["--markdown", folder / "r.md"]
+    with pytest.MonkeyPatch.context() as patch:
+        # Where no model can be installed, the command leaves the embeddings out.
+        with contextlib.suppress(pytest.skip.Exception):
+            encoder = request.getfixturevalue("encoder")
+            patch.setattr(SentenceEncoder, "load", lambda: encoder)
+            data = {case.data for case in SEARCH_CASES}
+        done = CliRunner().invoke(main, list(map(str, arguments)))
+    assert done.exit_code == 0, done.output
+    return json.loads((folder / "r.json").read_text()), (folder / "r.md").read_text(), data
 
 
 @pytest.mark.parametrize("case", SEARCH_CASES, ids=lambda case: f"{case.operation} {case.data}")
 @pytest.mark.slow
-def test_indexes_find_what_they_are_measured_on(case, request):
+def test_indexes_find_what_they_are_measured_on(case, measured, request):
     if case.make is embedded:
-        request.getfixturevalue("loaded_once")
-    results = list(run_search(case, QUICK_VECTORS, effort=QUICK_EFFORT))
+        request.getfixturevalue("encoder")
+    kind = (case.operation, case.data)
+    results = [
+        SearchResult(**row)
+        for row in measured[0]["search"]
+        if (row["operation"], row["data"]) == kind
+    ]
     rates = {(r.name, r.queries, r.ef): r.rate for r in results}
     assert len(rates) == len(results)
     assert {"flashwasm float32", "flashwasm int8", "NumPy"} <= {r.name for r in results}
@@ -218,27 +242,18 @@ def test_indexes_find_what_they_are_measured_on(case, request):
             assert result.build_seconds > 0
 
 
+@pytest.mark.slow
+def test_the_command_writes_what_it_measured_of_each_index(measured):
+    document, markdown, data = measured
+    assert {r["operation"] for r in document["search"]} == {"FlatIndex", "HNSWIndex"}
+    assert {r["data"] for r in document["search"]} == data
+    assert "results" not in document
+    assert "recall@k" in markdown
+
+
 def test_libraries_that_are_not_there_are_named(monkeypatch, tmp_path):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setenv("FLASHWASM_NODE_MODULES", str(tmp_path / "node_modules"))
     lines = absent(SEARCH_CASES)
     for package in ("faiss", "hnswlib", "hnswlib-wasm", "simsimd", "usearch"):
         assert f"{package}: not installed (make bench-peers)" in lines
-
-
-@pytest.mark.slow
-def test_the_command_measures_indexes(tmp_path, request):
-    measured = {case.data for case in SEARCH_CASES if case.make is not embedded}
-    # Where no model can be installed, the command leaves the embeddings out.
-    with contextlib.suppress(pytest.skip.Exception):
-        request.getfixturevalue("loaded_once")
-        measured = {case.data for case in SEARCH_CASES}
-    json_file, markdown_file = tmp_path / "r.json", tmp_path / "r.md"
-    arguments = ["search", "--quick", "--log", str(tmp_path / "log"), "--json", str(json_file)]
-    done = CliRunner().invoke(main, [*arguments, "--markdown", str(markdown_file)])
-    assert done.exit_code == 0, done.output
-    document = json.loads(json_file.read_text())
-    assert {r["operation"] for r in document["search"]} == {"FlatIndex", "HNSWIndex"}
-    assert {r["data"] for r in document["search"]} == measured
-    assert "results" not in document
-    assert "recall@k" in markdown_file.read_text()

@@ -34,7 +34,6 @@ def project(tmp_path, monkeypatch):
     """Return a committed project, which is the working folder."""
     monkeypatch.setenv("FLASHWASM_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     for variable in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "PYTEST_ADDOPTS"):
         monkeypatch.delenv(variable, raising=False)
     folder = tmp_path / "project"
@@ -46,11 +45,26 @@ def project(tmp_path, monkeypatch):
     return folder
 
 
-@pytest.fixture
-def recorded(project):
-    """Return the project with its coverage, where coverage.py leaves it."""
+@pytest.fixture(scope="module")
+def recorded_elsewhere(tmp_path_factory):
+    """Return the folder of a project with its coverage."""
     pytest.importorskip("coverage")
-    record_coverage(project)
+    folder = tmp_path_factory.mktemp("recorded")
+    write_project(folder)
+    record_coverage(folder)
+    return folder
+
+
+@pytest.fixture
+def recorded(project, recorded_elsewhere):
+    """Return the project with its coverage, where coverage.py leaves it.
+
+    The coverage is recorded once for all tests. Its paths become those of the project.
+    """
+    database = shutil.copy(recorded_elsewhere / ".coverage", project)
+    with closing(sqlite3.connect(database)) as connection, connection:
+        paths = (str(recorded_elsewhere), str(project))
+        connection.execute("UPDATE file SET path = replace(path, ?, ?)", paths)
     return project
 
 

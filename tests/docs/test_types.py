@@ -127,9 +127,10 @@ def test_pages_and_docstrings_have_examples(folder):
 
 
 @pytest.mark.slow
-def test_mypy_is_clean(folder, tmp_path):
+def test_mypy_is_clean(folder, kept_folder):
+    """mypy checks a module again only if it, or a module that it imports, has changed."""
     pytest.importorskip("mypy")
-    options = ["--strict", "--config-file=", f"--cache-dir={tmp_path}"]
+    options = ["--strict", "--config-file=", f"--cache-dir={kept_folder / 'mypy'}"]
     paths = {"MYPYPATH": str(ROOT / "src")}
     assert_clean([sys.executable, "-m", "mypy", *options, "."], folder, paths)
 

@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-# Load only pytest's own plugins, and write no files beside the suite.
-_ENVIRONMENT = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+# Write no files beside the suite.
+_ENVIRONMENT = {"PYTHONDONTWRITEBYTECODE": "1"}
 _OPTIONS = ("--collect-only", "-q", "-rsE", "--no-fold-skipped", "-p", "no:cacheprovider")
 # No test runs, so pytest need not rewrite assertions, which would compile every file anew. The
 # summary names the files with errors, so pytest need not parse them again for tracebacks.

@@ -1,24 +1,39 @@
-"""`flashwasm mcp`, called by the client of the protocol's SDK, on the tests of NumPy."""
+"""`flashwasm mcp`, called by the client of the protocol's SDK, on the tests of a small project."""
 
-import difflib
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import anyio
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from flashwasm.cli import main
+from small_project import change_project, record_coverage, write_project
 
 pytest.importorskip("mcp")
 from mcp import Client, StdioServerParameters, stdio_client
 
-# Of NumPy's tests those of one module, so that a few seconds are enough.
-TESTS = Path(np.__file__).parent / "polynomial" / "tests" / "test_polyutils.py"
-PRODUCT = TESTS.parents[1] / "polyutils.py"
+# Two tests that do the same, and a function that no test runs.
+MORE = {
+    "tests/test_twice.py": """\
+from shop.orders import total
+
+def test_one():
+    prices = [1, 2, 3]
+    assert total(prices) == 6
+
+def test_two():
+    prices = [1, 2, 3]
+    assert total(prices) == 6
+""",
+    "shop/refunds.py": """\
+def refund(items):
+    result = 0
+    for item in items:
+        result -= item
+    return result
+""",
+}
 RUN = [sys.executable, "-m", "flashwasm"]
 
 
@@ -41,22 +56,17 @@ def command(*arguments, stdin=""):
 
 
 @pytest.fixture(scope="module")
-def diff():
-    """A change of one line of NumPy, as a diff."""
-    old = PRODUCT.read_text().splitlines(keepends=True)
-    place = next(i for i, line in enumerate(old) if line.startswith("    off = "))
-    new = [*old[:place], old[place].replace("off = ", "off = 1 + "), *old[place + 1 :]]
-    return "".join(difflib.unified_diff(old, new, f"a/{PRODUCT}", f"b/{PRODUCT}"))
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory):
-    """Coverage of a file of NumPy's tests."""
-    path = tmp_path_factory.mktemp("coverage") / "data"
-    arguments = [str(TESTS), f"--fw-record={path}"]
-    plugins = ["-p", "flashwasm.pytest_plugin", "-p", "no:cacheprovider", "-q"]
-    subprocess.run([sys.executable, "-m", "pytest", *plugins, *arguments], check=True, timeout=300)
-    return path
+def project(tmp_path_factory):
+    """A project with its coverage; the file ``change.diff`` changes one line of it."""
+    folder = tmp_path_factory.mktemp("project")
+    write_project(folder)
+    for name, content in MORE.items():
+        (folder / name).write_text(content)
+    record_coverage(folder)
+    (folder / "change.diff").write_text(
+        change_project(folder, {"shop/orders.py": ("result = 0", "result = 0 + 0")})
+    )
+    return folder
 
 
 def test_the_tools_are_listed_with_the_types_of_their_answers():
@@ -75,20 +85,21 @@ def test_the_tools_are_listed_with_the_types_of_their_answers():
         assert tool.output_schema["properties"]
 
 
-def test_every_tool_gives_the_answer_of_its_command(diff, database, tmp_path):
+def test_every_tool_gives_the_answer_of_its_command(project, tmp_path):
     library, report = tmp_path / "library.db", tmp_path / "failure.txt"
     report.write_text(
         "Traceback (most recent call last):\n"
-        f'  File "{PRODUCT}", line 300, in mapparms\n    off = old[1] / 0\n'
+        f'  File "{project / "shop" / "orders.py"}", line 7, in total\n    result = 1 / 0\n'
         "ZeroDivisionError: division by zero\n"
     )
     learn = ("defects", "learn", report, "--library", library, "--name", "zero")
     command(*learn)
-    suite, data = str(TESTS), str(database)
+    suite, data = str(project / "tests"), str(project / ".coverage")
+    diff = (project / "change.diff").read_text()
     calls = [
         (
-            ("similar", {"path": suite, "query": "division by zero", "count": 3}),
-            ["similar", suite, "--query", "division by zero", "-k", 3, "--explain"],
+            ("similar", {"path": suite, "query": "total of prices", "count": 3}),
+            ["similar", suite, "--query", "total of prices", "-k", 3, "--explain"],
         ),
         (("duplicates", {"path": suite}), ["duplicates", suite, "--explain"]),
         (
@@ -100,8 +111,8 @@ def test_every_tool_gives_the_answer_of_its_command(diff, database, tmp_path):
             ["defects", "match", str(report), "--library", str(library), "--explain"],
         ),
         (
-            ("coverage_gap", {"coverage": data, "root": str(TESTS.parents[1]), "count": 2}),
-            ["coverage", "gap", "--coverage", data, "--root", str(TESTS.parents[1]), "-k", 2],
+            ("coverage_gap", {"coverage": data, "root": str(project), "count": 2}),
+            ["coverage", "gap", "--coverage", data, "--root", str(project), "-k", 2],
         ),
     ]
     for result, (call, arguments) in zip(ask(*(c for c, _ in calls)), calls, strict=True):
@@ -114,8 +125,8 @@ def test_every_tool_gives_the_answer_of_its_command(diff, database, tmp_path):
         )
 
 
-def test_errors_are_those_of_the_command_and_the_server_goes_on(tmp_path):
-    missing, suite = str(tmp_path / "missing"), str(TESTS)
+def test_errors_are_those_of_the_command_and_the_server_goes_on(project, tmp_path):
+    missing, suite = str(tmp_path / "missing"), str(project / "tests")
     results = ask(
         ("duplicates", {"path": missing}),
         ("tests_for", {"path": suite}),

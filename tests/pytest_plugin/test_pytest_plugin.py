@@ -81,8 +81,9 @@ def run(pytester):
 
 def run_alone(*arguments):
     """Run pytest in a process of its own; return its exit status and what it printed."""
-    command = [sys.executable, "-m", "pytest", *PLUGIN, *arguments]
+    command = [sys.executable, "-m", "pytest", "-p", "xdist", *PLUGIN, *arguments]
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=120, env=env
     )

@@ -144,11 +144,7 @@ def test_digests_of_the_sources_stand_beside_the_lines(tmp_path):
 
 def test_a_plugin_that_conftest_loads_records_too(tmp_path):
     write(tmp_path, {**FIXTURE, "conftest.py": 'pytest_plugins = ["flashwasm.pytest_plugin"]\n'})
-    env = {
-        **os.environ,
-        "PYTHONPATH": str(Path(flashwasm.__file__).parents[1]),
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-    }
+    env = {**os.environ, "PYTHONPATH": str(Path(flashwasm.__file__).parents[1])}
     command = [sys.executable, "-m", "pytest", "--fw-record=x.db"]
     subprocess.run(command, cwd=tmp_path, env=env, check=True, capture_output=True)
     assert CoverageIndex.load(tmp_path / "x.db").tests == ["test_shop.py::test_one[a|b]"]
@@ -207,7 +203,7 @@ def test_an_installed_copy_of_the_project_is_measured_and_other_packages_are_not
     (installed / "x.pth").write_text("\n".join(str(Path(file).parents[1]) for file in beside))
     python = next((tmp_path / "venv").glob("*/python"))
     command = [python, "-m", "pytest", "-p", "flashwasm.pytest_plugin", "--fw-record=x.db"]
-    env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": ""}
+    env = {**os.environ, "PYTHONPATH": ""}
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     files = CoverageIndex.load(folder / "x.db").files
@@ -267,6 +263,7 @@ def test_pytest_cov_beside_it_is_refused(project):
 def test_coverage_run_around_it_is_refused(project):
     command = [sys.executable, "-m", "coverage", "run", "-m", "pytest", "--fw-record=x.db"]
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     env["PYTHONPATH"] = str(Path(flashwasm.__file__).parents[1])
     command += ["-p", "flashwasm.pytest_plugin"]
     done = subprocess.run(

@@ -52,6 +52,13 @@ def one_wild_row(rng, n, dim):
     return x
 
 
+def one_component(rng, n, dim):
+    """Return vectors of which one component is 1, and the others are 0."""
+    x = np.zeros((n, dim))
+    x[np.arange(n), rng.integers(0, dim, n)] = 1
+    return x
+
+
 def half_zeros(rng, n, dim):
     """Return vectors that are zero, those that have few components, and full ones."""
     x = rng.standard_normal((n, dim)) * (rng.random((n, dim)) < rng.random((n, 1)))
@@ -74,7 +81,7 @@ KINDS = {
     "small integers": lambda rng, n, dim: rng.integers(-2, 3, (n, dim)),
     # The codes are exact. A sum of equal terms is rounded in the same direction at each addition.
     "equal components": lambda rng, n, dim: np.repeat(rng.uniform(0.1, 1, (n, 1)), dim, axis=1),
-    "one component": lambda rng, n, dim: np.eye(dim)[rng.integers(0, dim, n)],
+    "one component": one_component,
     "all sizes": of_all_sizes,
     "subnormal": lambda rng, n, dim: rng.integers(-300, 300, (n, dim)) * 2.0**-149,
     "nearly subnormal": lambda rng, n, dim: rng.standard_normal((n, dim)) * 2.0**-124,

@@ -298,8 +298,6 @@ def test_explanation_of_a_selected_test(folder):
 
 
 def test_pytest_runs_the_selected_tests(folder, monkeypatch):
-    # Other plugins make no difference here, but take a second to load.
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     ran = []
     real = subprocess.run
 

@@ -1,6 +1,5 @@
 """Databases of coverage.py: those that it wrote itself, and those that are refused."""
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -155,7 +154,6 @@ def test_the_database_of_a_real_run_is_read(folder):
     )
     (folder / ".coveragerc").write_text("[run]\ndynamic_context = test_function\n")
     command = [sys.executable, "-m", "coverage", "run", "--source=.", "-m", "pytest", "-q"]
-    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    subprocess.run(command, check=True, cwd=folder, env=environment, capture_output=True)
+    subprocess.run(command, check=True, cwd=folder, capture_output=True)
     index = CoverageIndex.load(".coverage")
     assert index.who("lib.py", [2]) == {"test_lib.test_small": [2]}

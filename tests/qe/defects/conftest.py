@@ -1,6 +1,5 @@
 """A folder for each test, and reports of a real run of pytest in each style."""
 
-import os
 import subprocess
 import sys
 
@@ -55,7 +54,6 @@ def reports(tmp_path_factory):
     subprocess.run(
         [sys.executable, "-c", RUN, *STYLES],
         cwd=folder,
-        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         check=True,
         capture_output=True,
     )

@@ -1,6 +1,5 @@
 """Verdicts on the failures of real runs of pytest, each over a program with one seeded bug."""
 
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -83,7 +82,6 @@ def run(folder, bug, style="auto"):
     done = subprocess.run(
         [sys.executable, "-m", "pytest", f"--tb={style}", "--junitxml=run.xml"],
         cwd=folder,
-        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         check=False,
         capture_output=True,
         text=True,

@@ -1,7 +1,6 @@
 """Logs of pytest-reportlog, written here by pytest's own serialisation of its reports."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -71,7 +70,6 @@ def logs(tmp_path_factory):
     subprocess.run(
         [sys.executable, "-c", RUN, "long", "short", "line", "native"],
         cwd=folder,
-        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         check=True,
         capture_output=True,
     )

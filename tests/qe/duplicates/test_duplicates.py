@@ -135,7 +135,7 @@ def test_scale_copy():
 """
 
 
-def test_literals_are_parametrised(folder, monkeypatch):
+def test_literals_are_parametrised(folder):
     (folder / "test_x.py").write_text(LITERALS)
     copies, group = find_duplicates(collect(folder).tests)
     assert (copies.tier, len(copies.tests)) == (1, 2)
@@ -146,9 +146,7 @@ def test_literals_are_parametrised(folder, monkeypatch):
         "test_scale_none",
         "test_scale_more",
     ]
-    # The suggested test passes, with a case for each of the three tests. Other plugins make no
-    # difference here, but take a second to load.
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    # The suggested test passes, with a case for each of the three tests.
     start = LITERALS[: LITERALS.index("def test_scale_one")]
     (folder / "test_x.py").write_text(start + group.suggestion)
     done = subprocess.run(

@@ -21,8 +21,6 @@ GIT = shutil.which("git")
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path / "cache"))
-    # Plugins make no difference here, but take a second to load.
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     folder = tmp_path / "suite"
     folder.mkdir()
     (folder / "pytest.ini").write_text("")

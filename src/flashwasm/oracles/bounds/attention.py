@@ -120,13 +120,12 @@ def attention_int8(q: ArrayLike, k: ArrayLike, v: ArrayLike, **options: Any) -> 
 
 
 def _weights_and_error(
-    q: ArrayLike, k: ArrayLike, v: ArrayLike, sinks: ArrayLike | None, options: Options
+    q: ArrayLike, k: ArrayLike, lse: Array, lse_error: Array, options: Options
 ) -> tuple[Array, Array]:
-    """Return exp(score - lse), and a bound of its error."""
+    """Return exp(score - lse), and a bound of its error, from lse and a bound of its error."""
     scores = reference.attention_scores(q, k, **options)
     seen = ~np.isneginf(scores)
-    lse = reference.attention(q, k, v, sinks=sinks, **options)[1][..., None]
-    lse_error = attention(q, k, v, sinks=sinks, **options)[1][..., None]
+    lse, lse_error = lse[..., None], lse_error[..., None]
     depth = np.where(seen, lse - scores, 0)
     shift = _score_error(q, k, scores, options) + lse_error
     shift = shift + gamma(4) * (np.abs(depth) + shift) + EXPONENTIAL
@@ -172,9 +171,9 @@ def attention_backward(
     """
     shapes = [np.shape(x) for x in (q, k, v)]
     factors: Any = 1.0 if kept is None else kept
-    out, _ = reference.attention(q, k, v, sinks=sinks, kept=kept, **options)
-    out_error, _ = attention(q, k, v, sinks=sinks, kept=kept, **options)
-    p, p_error = _weights_and_error(q, k, v, sinks, options)
+    out, lse = reference.attention(q, k, v, sinks=sinks, kept=kept, **options)
+    out_error, lse_error = attention(q, k, v, sinks=sinks, kept=kept, **options)
+    p, p_error = _weights_and_error(q, k, lse, lse_error, options)
     slope, slope_error = _slope_and_error(q, k, options)
     scale = shapes[0][-1] ** -0.5 if options.get("scale") is None else abs(options["scale"])
     q, dout, absolute_dout = magnitudes(q), float64(dout), magnitudes(dout)

@@ -110,11 +110,11 @@ def attention(
     for row in np.ndindex(*scores.shape[:-1]):
         seen = ~np.isneginf(scores[row])
         s = scores[row][seen]
-        extra = [] if sinks is None else [float(np.asarray(sinks)[row[-2]])]
-        if len(s) or any(np.isfinite(extra)):
+        every = s if sinks is None else np.append(s, float(np.asarray(sinks)[row[-2]]))
+        if len(s) or np.isfinite(every).any():
             with np.errstate(all="ignore"):
-                greatest = np.max([*s, *extra])
-                e, total = np.exp(s - greatest), np.exp(np.array([*s, *extra]) - greatest).sum()
+                greatest = every.max()
+                e, total = np.exp(s - greatest), np.exp(every - greatest).sum()
                 weights = e / total if kept is None else e / total * kept[row][seen]
                 out[row] = weights @ v[row[:-1]][seen]
                 lse[row] = greatest + np.log(total)

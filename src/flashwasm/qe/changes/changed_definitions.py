@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from flashwasm.qe.changes.file_versions import file_versions
-from flashwasm.qe.changes.module_imports import mentioned_name, parse_text
+from flashwasm.qe.changes.syntax_trees import FUNCTION_NODES, mentioned_name, parse_text
 from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES
 from flashwasm.qe.suites.source_files import is_test_file
 
@@ -26,7 +26,7 @@ __all__ = [
     "words_of_name",
 ]
 
-_DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_DEFINITION = (*FUNCTION_NODES, ast.ClassDef)
 # Lines of a diff that begin a definition, or set a constant of a module.
 _HEAD = re.compile(r"\s*(?:async\s+def|def|class)\s+(\w+)")
 _CONSTANT = re.compile(r"([^\W\d]\w*)\s*(?::[^=]+)?=[^=]")

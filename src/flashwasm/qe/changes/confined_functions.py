@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from flashwasm.qe.changes.syntax_trees import FUNCTION_NODES, nodes_outside
+
 __all__ = ["confined_functions"]
 
-_INSIDE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.GeneratorExp)
+# Nodes whose inside runs in another call, or later.
+_INSIDE = (*FUNCTION_NODES, ast.Lambda, ast.GeneratorExp)
 # Names of functions that reach variables without naming them.
 _REFLECTION = {"_getframe", "currentframe", "eval", "exec", "locals", "stack", "vars"}
 
@@ -56,16 +59,8 @@ def _inside(outer: ast.FunctionDef) -> Iterator[ast.FunctionDef]:
 
 
 def _at_once(function: ast.FunctionDef) -> Iterator[ast.AST]:
-    """Yield the nodes that run in a call of a function, without those of functions inside it.
-
-    Generator expressions are left out, too: they may run later.
-    """
-    waiting: list[ast.AST] = list(function.body)
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if not isinstance(node, _INSIDE):
-            waiting += ast.iter_child_nodes(node)
+    """Yield the nodes that run in a call of a function, without those of functions inside it."""
+    return nodes_outside(_INSIDE, function.body)
 
 
 def _waits(nodes: list[ast.AST]) -> bool:

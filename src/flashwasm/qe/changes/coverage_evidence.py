@@ -9,7 +9,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
 from flashwasm.qe.changes.function_lines import FunctionLines, function_lines, last_statements
-from flashwasm.qe.changes.module_imports import PROCESS_NAMES
+from flashwasm.qe.changes.known_names import PROCESS_NAMES
 from flashwasm.qe.changes.parametrize_literals import literal_cases
 
 if TYPE_CHECKING:

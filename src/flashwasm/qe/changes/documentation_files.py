@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from flashwasm.qe.changes.known_names import EXAMPLE_RUNNERS
 from flashwasm.qe.changes.source_readers import LISTS, PLACES
 from flashwasm.qe.suites.pytest_settings import settings_text
 from flashwasm.qe.suites.source_files import TEST_FOLDERS
@@ -24,7 +25,7 @@ _DOCTESTS = "test*.txt"
 # Folders in which Sphinx has its settings.
 _SPHINX = ("doc", "docs", "doc/source", "docs/source", "docs/src")
 # Words of a test or a plugin that runs the examples in documentation.
-_RUNNERS = re.compile(r"doctest|sybil|markdown|codeblock|find_examples|mktestdocs|\brst\b")
+_RUNNERS = re.compile("|".join(EXAMPLE_RUNNERS))
 # pytest's own examples in Python files are not in documentation.
 _OF_MODULES = re.compile(
     r"doctest(?:-modules|-ignore-import-errors|-report|_optionflags|_encoding)"

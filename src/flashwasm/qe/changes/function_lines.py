@@ -10,17 +10,18 @@ from pathlib import Path
 from flashwasm.qe.changes.confined_functions import confined_functions
 from flashwasm.qe.changes.import_calls import calls_project_at_import
 from flashwasm.qe.changes.kept_state import caches_results, keeps_state, wrapped_functions
-from flashwasm.qe.changes.module_imports import (
-    PROCESS_NAMES,
+from flashwasm.qe.changes.known_names import PROCESS_NAMES
+from flashwasm.qe.changes.syntax_trees import (
+    FUNCTION_NODES,
+    Function,
     mentioned_name,
+    nodes_outside,
     parse_file,
     parse_text,
 )
 from flashwasm.qe.suites.expressions import dotted_name
 
 __all__ = ["FunctionLines", "function_lines", "function_lines_of", "last_statements"]
-
-_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class FunctionLines:
@@ -46,7 +47,7 @@ class FunctionLines:
 
     def __init__(self, tree: ast.Module, *, has_tests: bool = False) -> None:
         self._tree = tree
-        self._nodes = [node for node in ast.walk(tree) if isinstance(node, _FUNCTION)]
+        self._nodes = [node for node in ast.walk(tree) if isinstance(node, FUNCTION_NODES)]
         tests = [node for node in self._nodes if has_tests and node.name.startswith("test")]
         self._inside_tests = {inner for test in tests for inner in ast.walk(test)}
         self._outside_tests = [node for node in self._nodes if node not in self._inside_tests]
@@ -162,7 +163,7 @@ def last_statements(path: Path) -> dict[int, range]:
     """
     found = {}
     for node in ast.walk(parse_file(path) or ast.Module([], [])):
-        if isinstance(node, _FUNCTION) and not _is_constant(node.body[-1]):
+        if isinstance(node, FUNCTION_NODES) and not _is_constant(node.body[-1]):
             last = node.body[-1]
             found[node.lineno] = range(last.lineno, (last.end_lineno or last.lineno) + 1)
     return found
@@ -204,23 +205,17 @@ def _kinds(node: ast.AST, scope: str) -> Iterator[tuple[str, tuple[str | None, b
     """
     for child in ast.iter_child_nodes(node):
         name = scope
-        if isinstance(child, (*_FUNCTION, ast.ClassDef)):
+        if isinstance(child, (*FUNCTION_NODES, ast.ClassDef)):
             name = f"{scope}.{child.name}"
-        if isinstance(child, _FUNCTION):
+        if isinstance(child, FUNCTION_NODES):
             yield name, (ast.get_docstring(child, clean=False), _yields(child))
         yield from _kinds(child, name)
 
 
-def _yields(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+def _yields(function: Function) -> bool:
     """Return True if a function is a generator."""
-    waiting: list[ast.AST] = list(function.body)
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, (ast.Yield, ast.YieldFrom)):
-            return True
-        if not isinstance(node, (*_FUNCTION, ast.ClassDef, ast.Lambda)):
-            waiting += ast.iter_child_nodes(node)
-    return False
+    own = nodes_outside((*FUNCTION_NODES, ast.ClassDef, ast.Lambda), function.body)
+    return any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in own)
 
 
 def _own_lines(node: ast.stmt) -> range:
@@ -232,7 +227,7 @@ def _own_lines(node: ast.stmt) -> range:
     return range(node.lineno, max(node.lineno + 1, first.lineno))
 
 
-def _body(node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[int]:
+def _body(node: Function) -> set[int]:
     """Return the lines of a function's body, without its docstring."""
     first = node.body[0]
     start = first.lineno

@@ -7,9 +7,10 @@ import builtins
 import sys
 from collections.abc import Iterator
 
+from flashwasm.qe.changes.syntax_trees import FUNCTION_NODES
+
 __all__ = ["calls_project_at_import"]
 
-_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 # Methods of a class that run when another class inherits it or uses it as a decorator.
 _AT_INHERITANCE = ("__init_subclass__", "__set_name__", "__class_getitem__", "__mro_entries__")
 
@@ -28,7 +29,7 @@ def calls_project_at_import(tree: ast.Module) -> bool:
     nodes = [*_at_import(tree)]
     known = {"", *dir(builtins), *_from_standard_library(nodes)}
     classes = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
-    if any(isinstance(n, _FUNCTION) and n.name in _AT_INHERITANCE for n in nodes):
+    if any(isinstance(n, FUNCTION_NODES) and n.name in _AT_INHERITANCE for n in nodes):
         classes = set()
     for node in nodes:
         if isinstance(node, ast.Call):
@@ -38,7 +39,7 @@ def calls_project_at_import(tree: ast.Module) -> bool:
             if not {_root(base) for base in (*node.bases, *words)} <= known | classes:
                 return True
             used = node.decorator_list
-        elif isinstance(node, _FUNCTION):
+        elif isinstance(node, FUNCTION_NODES):
             used = node.decorator_list
         elif isinstance(node, (ast.With, ast.AsyncWith)):
             used = [item.context_expr for item in node.items]
@@ -55,7 +56,7 @@ def _at_import(tree: ast.Module) -> Iterator[ast.AST]:
     while waiting:
         node = waiting.pop()
         yield node
-        if isinstance(node, _FUNCTION):
+        if isinstance(node, FUNCTION_NODES):
             waiting += [*node.decorator_list, node.args]
         elif not isinstance(node, ast.Lambda):
             waiting += ast.iter_child_nodes(node)

@@ -6,26 +6,22 @@ import ast
 import sys
 from collections.abc import Iterator, Sequence
 
-from flashwasm.qe.changes.module_imports import mentioned_name
+from flashwasm.qe.changes.known_names import CACHING_CALLS, CACHING_WORDS
+from flashwasm.qe.changes.syntax_trees import (
+    FUNCTION_NODES,
+    Function,
+    mentioned_name,
+    nodes_outside,
+)
 from flashwasm.qe.suites.expressions import source_of
 
 __all__ = ["caches_results", "keeps_state", "wrapped_functions"]
 
-Function = ast.FunctionDef | ast.AsyncFunctionDef
-# Words in the names of decorators that return the first result again.
-_CACHING = ("cache", "lazy", "memo", "once", "reify", "singleton")
-# Functions of libraries that keep the results of a function which they are called with. What
-# functions of the project keep, `keeps_state` detects.
-_WRAPPING = {
-    *("alru_cache", "cache", "cached", "cached_property", "cachedmethod", "defaultdict"),
-    *("lfu_cache", "lru_cache", "memoize", "reify", "ttl_cache"),
-}
 # Functions that Python calls only if a place has no value yet.
 _FOR_MISSING = {"__get__", "__getattr__", "__missing__"}
 # Methods that add to a container.
 _ADDING = {"add", "append", "appendleft", "extend", "insert", "setdefault", "update"}
 _MUTABLE = (ast.Dict, ast.List, ast.Set, ast.Call)
-_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 _CONSTRUCTORS = {"__init__", "__post_init__", "__setstate__"}
 _BRANCHES = (ast.If, ast.IfExp, ast.While, ast.Try, ast.BoolOp)
 
@@ -38,7 +34,7 @@ def caches_results(function: Function) -> bool:
     """
     names = (source_of(one).lower() for one in function.decorator_list)
     fills = function.name in _FOR_MISSING and any(_stores([*_own_nodes(function)]))
-    return fills or any(word in name for name in names for word in _CACHING)
+    return fills or any(word in name for name in names for word in CACHING_WORDS)
 
 
 def wrapped_functions(tree: ast.Module) -> Iterator[ast.expr]:
@@ -50,7 +46,7 @@ def wrapped_functions(tree: ast.Module) -> Iterator[ast.expr]:
     given = {
         id(node)
         for function in ast.walk(tree)
-        if isinstance(function, (*_FUNCTION, ast.Lambda))
+        if isinstance(function, (*FUNCTION_NODES, ast.Lambda))
         for node in _uses_of_parameters(function)
     }
     for node in ast.walk(tree):
@@ -58,7 +54,7 @@ def wrapped_functions(tree: ast.Module) -> Iterator[ast.expr]:
             function = node.func
             while isinstance(function, ast.Call):
                 function = function.func
-            if mentioned_name(function) in _WRAPPING:
+            if mentioned_name(function) in CACHING_CALLS:
                 yield from (one for one in node.args if id(one) not in given)
 
 
@@ -105,12 +101,7 @@ def keeps_state(function: Function, *, confined: bool = False) -> bool:
 
 def _own_nodes(function: Function) -> Iterator[ast.AST]:
     """Yield the nodes of a function's body, without the bodies of functions inside it."""
-    waiting: list[ast.AST] = list(function.body)
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if not isinstance(node, (*_FUNCTION, ast.Lambda)):
-            waiting += ast.iter_child_nodes(node)
+    return nodes_outside((*FUNCTION_NODES, ast.Lambda), function.body)
 
 
 def _own_names(function: Function) -> set[str]:

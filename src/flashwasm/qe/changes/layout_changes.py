@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from flashwasm.qe.changes.file_versions import file_versions
+from flashwasm.qe.changes.known_names import LAYOUT_CHECKERS
 from flashwasm.qe.changes.same_code import same_code
 from flashwasm.qe.suites.pytest_settings import settings_text
 
@@ -21,7 +22,7 @@ __all__ = ["layout_changes"]
 
 # Settings of pytest by which plugins read the comments of each file, or that name a line.
 _READING = re.compile(
-    r"--(?:black|flake8|isort|mypy|pep8|pycodestyle|pydocstyle|pylama|pylint|ruff)\b"
+    rf"--(?:{'|'.join(LAYOUT_CHECKERS)})\b"
     r"|:\d+[ \t]*(?:[\"']|\\n)"
 )
 # Hypothesis chooses examples by the text of a test.

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flashwasm.qe.changes.module_imports import PROCESS_NAMES
+from flashwasm.qe.changes.known_names import LINE_LIBRARIES, PROCESS_NAMES
 from flashwasm.qe.changes.source_readers import LISTS, PLACES, source_readers
 
 if TYPE_CHECKING:
@@ -29,12 +29,8 @@ _INSPECTS = re.compile(
 )
 # Libraries that do the same for their users.
 _LIBRARIES = re.compile(
-    r"(?:from|import)[ \t]+(?:"
-    r"IPython|approvaltests|astroid|better_exceptions|black|cloudpickle|coverage|devtools"
-    r"|dill|executing|flake8|griffe|icecream|inline_snapshot|isort|jedi|kfp|libcst|line_profiler"
-    r"|loguru|memory_profiler|mypy|parso|pdoc|prefect|pycodestyle|pyflakes|pylint|pyright"
-    r"|pysnooper|ruff|sentry_sdk|snoop|sphinx|stackprinter|tensorflow|triton|typeguard|varname"
-    r")\b|RichHandler|rich\.traceback|torch\.jit|@jit\.script|CallsiteParameter"
+    rf"(?:from|import)[ \t]+(?:{'|'.join(LINE_LIBRARIES)})\b"
+    r"|RichHandler|rich\.traceback|torch\.jit|@jit\.script|CallsiteParameter"
 )
 # Further signs in tests: they expect a line number or a traceback in a text.
 _EXPECTS = re.compile(r"\bline \d|traceback|caplog\.text|getrepr|longrepr|\\\.py\b|:\\d")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flashwasm.qe.changes.changed_definitions import assigned_names, inner_statements
-from flashwasm.qe.changes.module_imports import parse_file
+from flashwasm.qe.changes.syntax_trees import FUNCTION_NODES, Function, parse_file
 
 if TYPE_CHECKING:
     from flashwasm.qe.suites.suite import CollectedTest
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["MentionedNames"]
 
 _NAME = re.compile(r"[^\W\d]\w*")
-_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 # Functions that pytest and unittest call before each test of a class or a module.
 _SET_UP = {
     *("setUp", "setUpClass", "setUpModule", "setup", "setup_class", "setup_function"),
@@ -104,15 +103,14 @@ class _FileNames:
     def _read(self, body: Iterable[ast.stmt], scope: str) -> None:
         """Record the definitions of a module or a class."""
         for node in body:
-            if isinstance(node, _FUNCTION):
+            if isinstance(node, FUNCTION_NODES):
                 if not node.name.startswith("test"):
                     self._add([node.name, *_given_names(node)], node)
                 if node.name in _SET_UP:
                     self.set_up[scope] |= _names_of(node)
             elif isinstance(node, ast.ClassDef):
-                if not any(
-                    isinstance(one, _FUNCTION) and one.name.startswith("test") for one in node.body
-                ):
+                functions = (one for one in node.body if isinstance(one, FUNCTION_NODES))
+                if not any(one.name.startswith("test") for one in functions):
                     self._add([node.name], node)
                 self._read(node.body, node.name)
             else:
@@ -125,7 +123,7 @@ class _FileNames:
             self.definitions[name] |= _names_of(node)
 
 
-def _given_names(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+def _given_names(node: Function) -> list[str]:
     """Return the names that decorators give a function, as in ``@fixture(name="shop")``."""
     calls = [one for one in node.decorator_list if isinstance(one, ast.Call)]
     values = [word.value for call in calls for word in call.keywords if word.arg == "name"]

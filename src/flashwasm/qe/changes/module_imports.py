@@ -4,64 +4,23 @@ from __future__ import annotations
 
 import ast
 import re
-import tokenize
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES
+from flashwasm.qe.changes.known_names import (
+    FUNCTION_EXAMINERS,
+    IMPORTERS_BY_STRING,
+    MODULE_RUNNERS,
+    UNPICKLERS,
+    UNRECORDED_NAMES,
+)
+from flashwasm.qe.changes.syntax_trees import mentioned_name, parse_file
+from flashwasm.qe.suites.expressions import dotted_name
 
-__all__ = [
-    "PROCESS_NAMES",
-    "ModuleImports",
-    "mentioned_name",
-    "parse_file",
-    "parse_text",
-    "read_imports",
-]
+__all__ = ["ModuleImports", "read_imports"]
 
-# Names with which a file starts other programs, or threads that coverage.py does not follow.
-PROCESS_NAMES = {
-    *("Popen", "ProcessPoolExecutor", "multiprocessing", "pexpect", "popen", "subprocess"),
-    *("create_subprocess_exec", "create_subprocess_shell", "subprocess_exec", "subprocess_shell"),
-    *("fork", "forkpty", "posix_spawn", "posix_spawnp", "spawnl", "spawnle", "spawnlp"),
-    *("spawnlpe", "spawnv", "spawnve", "spawnvp", "spawnvpe"),
-    # Libraries that do so.
-    *("billiard", "joblib", "loky", "mpire", "multiprocess", "pathos", "plumbum", "ptyprocess"),
-    *("InterpreterPoolExecutor", "settrace", "start_new_thread"),
-}
-
-# Functions that import a module by a string. Only a literal string can be followed.
-_BY_STRING = {"import_module", "import_string", "importorskip", "resolve_name", "__import__"}
-# Names of functions that run code without naming it in an import.
-_UNFOLLOWED = {
-    *("exec", "exec_module", "load_module", "run_module", "run_path", "runpy"),
-    *("SourceFileLoader", "spec_from_file_location", "module_from_spec"),
-    *("entry_points", "iter_entry_points", "iter_modules", "walk_packages"),
-    *("load_entry_point", "load_setuptools_entrypoints", "get_entry_info", "get_entry_map"),
-    # Libraries that import the modules that an entry point, a stub or a data file names.
-    *("attach_stub", "lazy_loader", "stevedore"),
-    *("Unpickler", "dictConfig", "fileConfig", "jsonpickle", "shelve", "unsafe_load"),
-    # Functions and settings of frameworks that import the modules of a package by convention.
-    *("autodiscover", "autodiscover_modules", "autodiscover_tasks", "INSTALLED_APPS"),
-}
-# Names with which a test file runs lines that coverage.py does not record: other programs, which
-# may import any module, and code during which the recording is disabled.
-_PROCESSES = {
-    *PROCESS_NAMES,
-    *("executable", "pytester", "runpytest", "testdir", "setprofile"),
-    # Fixtures and marks of plugins that start programs.
-    *("forked", "script_runner", "xprocess"),
-}
-# Names with which a test examines a function without running it, or the numbers of its lines.
-_INSPECTED = {
-    *("__code__", "findsource", "getcomments", "getsource", "getsourcelines", "getsourcefile"),
-    *("co_firstlineno", "f_lineno", "lineno", "linecache", "tb_lineno"),
-}
 _LINE_NUMBER = re.compile(r"\bline \d+")
-# Reads the names of modules from a file.
-_UNPICKLED = {"pickle.load", "cloudpickle.load", "dill.load", "joblib.load"}
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 # The beginning of a name whose end is computed, as in ``f"a.b.{name}"`` or ``"a.b.%s" % name``.
 _BEGINNING = re.compile(r"((?:[^\W\d]\w*\.)+)(?:[%{].*)?")
@@ -116,29 +75,6 @@ def read_imports(path: Path) -> ModuleImports:
     return reader.result()
 
 
-def parse_file(path: Path) -> ast.Module | None:
-    """Return the syntax tree of a file; None if it cannot be read."""
-    try:
-        if not path.is_file() or path.stat().st_size > LARGEST_SOURCE_BYTES:
-            return None
-        with tokenize.open(path) as file:
-            return parse_text(file.read())
-    except (OSError, SyntaxError, ValueError):
-        # An unknown encoding is a syntax error, and bytes that do not fit it a value error.
-        return None
-
-
-def parse_text(text: str) -> ast.Module | None:
-    """Return the syntax tree of a source; None if it is not Python."""
-    try:
-        with warnings.catch_warnings():
-            # The parser may issue warnings for a file, such as about an invalid escape.
-            warnings.simplefilter("ignore")
-            return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-
-
 def _names_in(text: str) -> Iterator[str]:
     """Yield the dotted names that a string may import: itself, or those in its statements."""
     # An entry point has the form "module:function".
@@ -150,24 +86,6 @@ def _names_in(text: str) -> Iterator[str]:
     elif len(text) < 200 and _END.fullmatch(text):
         yield f"**{text}"
     yield from _STATEMENT.findall(text)
-
-
-def mentioned_name(node: ast.AST) -> str:
-    """Return the name that a node of the syntax tree mentions; "" if there is none."""
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    return node.arg if isinstance(node, ast.arg) else ""
-
-
-def _dotted(node: ast.expr) -> str:
-    """Return the text of a chain of attributes such as ``a.b.c``; "" for anything else."""
-    names = []
-    while isinstance(node, ast.Attribute):
-        names.append(node.attr)
-        node = node.value
-    return ".".join([node.id, *reversed(names)]) if isinstance(node, ast.Name) else ""
 
 
 class _ImportReader:
@@ -206,9 +124,9 @@ class _ImportReader:
             self._read_plugins(node)
         elif name := mentioned_name(node):
             self._mentioned.add(name)
-            self._by_string += name in _BY_STRING
+            self._by_string += name in IMPORTERS_BY_STRING
             if isinstance(node, ast.Attribute):
-                self._attributes.add(_dotted(node))
+                self._attributes.add(dotted_name(node))
 
     def result(self) -> ModuleImports:
         """Return the imports of the nodes that were read."""
@@ -217,16 +135,16 @@ class _ImportReader:
             first, _, rest = dotted.partition(".")
             if first in self._aliases:
                 self._names.add(f"{self._aliases[first]}.{rest}")
-        unfollowed = self._by_string > 0 or not _UNFOLLOWED.isdisjoint(self._mentioned)
-        unfollowed = unfollowed or not _UNPICKLED.isdisjoint(self._attributes)
-        processes = "os.system" in self._attributes or not _PROCESSES.isdisjoint(self._mentioned)
+        unfollowed = self._by_string > 0 or not MODULE_RUNNERS.isdisjoint(self._mentioned)
+        unfollowed = unfollowed or not UNPICKLERS.isdisjoint(self._attributes)
+        unrecorded = not UNRECORDED_NAMES.isdisjoint(self._mentioned)
         return ModuleImports(
             self._names | self._stated,
             self._stated,
             self._relative,
             unfollowed,
-            processes,
-            self._line_numbers or not _INSPECTED.isdisjoint(self._mentioned),
+            unrecorded or "os.system" in self._attributes,
+            self._line_numbers or not FUNCTION_EXAMINERS.isdisjoint(self._mentioned),
             "getfixturevalue" in self._mentioned,
         )
 
@@ -244,7 +162,7 @@ class _ImportReader:
         self._mentioned.update(module.split("."), (alias.name for alias in node.names))
         for alias in node.names:
             # A function that imports is not recognised under another name.
-            self._by_string += alias.name in _BY_STRING and alias.asname is not None
+            self._by_string += alias.name in IMPORTERS_BY_STRING and alias.asname is not None
             name = f"{module}.{alias.name}".lstrip(".")
             if node.level:
                 self._relative.update({(node.level, module), (node.level, name)})
@@ -258,8 +176,9 @@ class _ImportReader:
             parts = getattr(call.args[0], "elts", [])
             if getattr(call.func.value, "value", None) == "." and parts:
                 self._names.add(f"{getattr(parts[0], 'value', None)}.**")
+        imports = mentioned_name(call.func) in IMPORTERS_BY_STRING
         first = call.args[0] if call.args else None
-        if mentioned_name(call.func) not in _BY_STRING or not isinstance(first, ast.Constant):
+        if not imports or not isinstance(first, ast.Constant):
             return
         dotted = str(first.value)
         name = dotted.lstrip(".")

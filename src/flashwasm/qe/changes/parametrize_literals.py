@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from flashwasm.qe.changes.syntax_trees import FUNCTION_NODES, parse_file
 from flashwasm.qe.suites.expressions import source_of
 
 __all__ = ["literal_cases"]
 
-_Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 _Sequence = (ast.List, ast.Tuple, ast.Set)
 
 
@@ -32,12 +31,8 @@ def literal_cases(path: Path) -> dict[str, int | None]:
         None if the values are not literals. Tests with one case are left out. A file that cannot be
         read has no tests.
     """
-    try:
-        with warnings.catch_warnings():
-            # Python warns about invalid escapes in the file, which do not matter here.
-            warnings.simplefilter("ignore")
-            tree = ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError):
+    tree = parse_file(path)
+    if tree is None:
         return {}
     lists = {
         target.id: node.value
@@ -55,7 +50,7 @@ def _cases(
 ) -> Iterator[tuple[str, int | None]]:
     """Yield the qualified name of each function, and its number of cases."""
     for node in body:
-        if not isinstance(node, (*_Function, ast.ClassDef)):
+        if not isinstance(node, (*FUNCTION_NODES, ast.ClassDef)):
             continue
         own = list(node.decorator_list)
         if isinstance(node, ast.ClassDef):

@@ -13,6 +13,7 @@ from flashwasm.qe.changes.coverage_evidence import CoverageEvidence
 from flashwasm.qe.changes.documentation_files import documentation_readers
 from flashwasm.qe.changes.file_versions import file_versions
 from flashwasm.qe.changes.import_graph import ImportGraph, project_root
+from flashwasm.qe.changes.known_names import HOOKS_FOR_ALL_TESTS
 from flashwasm.qe.changes.layout_changes import layout_changes
 from flashwasm.qe.changes.layout_readers import LayoutReaders
 from flashwasm.qe.changes.source_readers import source_readers
@@ -32,8 +33,7 @@ __all__ = ["ReachedTests"]
 # Signs that a conftest.py affects tests of other folders: hooks that pytest calls once, for all
 # tests, and settings of the process.
 _FOR_ALL_TESTS = re.compile(
-    r"\bpytest_(?:addhooks|addoption|cmdline_main|collection\w*|configure|deselected|itemcollected"
-    r"|load_initial_conftests|plugin_registered|runtestloop|sessionstart|unconfigure)\b"
+    rf"\bpytest_(?:{'|'.join(HOOKS_FOR_ALL_TESTS)})\b"
     r"|\benviron\b|\bsys\.path\b|\bsetattr\("
 )
 

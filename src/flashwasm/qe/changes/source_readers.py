@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from flashwasm.qe.changes.known_names import SOURCE_LIBRARIES
+
 __all__ = ["LISTS", "PLACES", "source_readers"]
 
 # A file that lists a folder and refers to the project's location may read any file in the project.
@@ -21,8 +23,7 @@ _COMPUTED = re.compile(
     r"(?<![\w.])(?:exec|compile)\(|[\w\])]\.__file__|\bget(?:source)?file\b|\bget_data\b"
     r"|spec\w*(?:\([^)]*\))?\.origin\b|__path__|\bget_source\b|\bco_filename\b"
     # Libraries that read whole packages.
-    r"|(?:from|import)[ \t]+(?:astroid|flake8|griffe|jedi|libcst|mypy|pycodestyle|pydocstyle"
-    r"|pyflakes|pylint|vulture)\b"
+    rf"|(?:from|import)[ \t]+(?:{'|'.join(SOURCE_LIBRARIES)})\b"
     r"|\bcopytree\b|\bmake_archive\b|\bPyZipFile\b|\bcompileall\b|(?:[*\"'}]|%s)\.py\b"
 )
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from flashwasm.qe.changes.file_versions import file_versions
+from flashwasm.qe.changes.syntax_trees import FUNCTION_NODES, parse_text
 from flashwasm.qe.suites.expressions import source_of
 from flashwasm.qe.suites.source_files import is_test_file
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["touched_tests"]
 
-_DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_DEFINITION = (*FUNCTION_NODES, ast.ClassDef)
 _WORD = re.compile(r"[^\W\d]\w*")
 # Names that pytest uses for all tests of a module, even if no test mentions them.
 _FOR_ALL_TESTS = ("pytestmark", "pytest_", "setup_", "setUp", "teardown_", "tearDown")
@@ -145,11 +146,8 @@ def _reached(names: set[str], definitions: Sequence[_Definition]) -> set[str]:
 
 def _definitions(source: str) -> list[_Definition] | None:
     """Return the definitions of a source and of its classes; None if it cannot be read."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    return list(_inside(tree.body, (), source.split("\n")))
+    tree = parse_text(source)
+    return None if tree is None else list(_inside(tree.body, (), source.split("\n")))
 
 
 def _inside(

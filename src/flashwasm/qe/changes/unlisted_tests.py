@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flashwasm.qe.changes.known_names import COLLECTING_HOOKS
 from flashwasm.qe.suites.pytest_rootdir import settings_file
 from flashwasm.qe.suites.pytest_settings import settings_table
 from flashwasm.qe.suites.source_files import Skipped, is_unsearched
@@ -25,9 +26,7 @@ _TEXTS = "test*.txt"
 _GLOB = re.compile(r"--doctest-glob[=\s'\",]+([^\s'\",]+)")
 _EXAMPLE = re.compile(rb"^\s*>>> ", re.MULTILINE)
 # Hooks with which a conftest.py collects tests of its own kind.
-_COLLECTS = re.compile(
-    r"\bpytest_(?:collect_directory|collect_file|pycollect_makeitem|pycollect_makemodule)\b"
-)
+_COLLECTS = re.compile(rf"\bpytest_(?:{'|'.join(COLLECTING_HOOKS)})\b")
 
 
 def unlisted_tests(index: SuiteIndex) -> Iterator[Skipped]:
