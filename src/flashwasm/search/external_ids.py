@@ -110,19 +110,22 @@ class IdTable:
                 raise ShapeError(message)
         return [self.positions[one] for one in wanted if one in self.positions]
 
-    def find(self, ids: Ids) -> Array:
-        """Return the positions of ids, or raise if one is not in the index or is given twice."""
+    def find(self, ids: Ids, *, once: bool = False) -> Array:
+        """Return the positions of ids, or raise if one is not in the index.
+
+        If ``once`` is True, also raise if an id is given twice.
+        """
         array = self._checked(ids, "ids").tolist()
-        found = {}
+        seen: set[Any] = set()
         for one in array:
             if one not in self.positions:
                 message = f"ids: {one!r} is not in the index"
                 raise IndexRangeError(message)
-            if one in found:
+            if once and one in seen:
                 message = f"ids: {one!r} is given twice"
                 raise ShapeError(message)
-            found[one] = self.positions[one]
-        return np.fromiter(found.values(), np.int64, len(found))
+            seen.add(one)
+        return np.fromiter(map(self.positions.__getitem__, array), np.int64, len(array))
 
     def free(self, positions: Array, ids: Array) -> None:
         """Remove the ids of some positions. After an interruption, the call can be repeated."""

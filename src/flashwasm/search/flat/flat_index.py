@@ -205,9 +205,7 @@ class FlatIndex(Index):
                 if rows is None:
                     # Vectors only move towards the front, so none is written over before it is
                     # read. After an interruption, `rows` are written again and not read again.
-                    some = kept[at : at + _MOVED]
-                    begin = int(some[0])
-                    rows = self._vectors.take(begin, int(some[-1]) + 1)[some - begin]
+                    rows = self._vectors.take(kept[at : at + _MOVED])
                     progress = at, rows
                 self._vectors.put(launch, rows, at, prepared=True, room=through)
                 at, rows = progress = at + _MOVED, None
@@ -217,9 +215,9 @@ class FlatIndex(Index):
 
     def _contents(self) -> Container:
         """Return the contents of the file that `save` writes."""
-        count = len(self)
-        sections = {"vectors": self._vectors.take(0, count)}
-        sections |= id_sections(self._ids, np.arange(count))
+        positions = self._positions()
+        sections = {"vectors": self._vectors.take(positions)}
+        sections |= id_sections(self._ids, positions)
         parameters = {"dim": self.dim, "next_id": self._ids.next}
         return Container(KIND, self.metric, self.dtype, parameters, sections)
 

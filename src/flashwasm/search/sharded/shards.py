@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
 
+from flashwasm.array_room import new_array
 from flashwasm.errors import DTypeError
 from flashwasm.runtime.runtime import Runtime
 from flashwasm.search.flat.flat_index import FlatIndex
 from flashwasm.search.hnsw.hnsw_index import HNSWIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
@@ -119,16 +120,31 @@ class Shards:
         self._shards.append(shard)
         return shard
 
-    def load(self, number: int, path: Path) -> None:
-        """Read a shard from its file, and replace the empty shard of that number."""
-        while number >= len(self._shards):
-            self.begin()
-        self._shards[number] = self._class.load(path, runtime=self._runtimes[number])
+    def load(self, paths: Iterable[Path]) -> None:
+        """Read each shard from its file; there is one shard so far, which is empty."""
+        for number, path in enumerate(paths):
+            if number:
+                self.begin()
+            self._shards[number] = self._class.load(path, runtime=self._runtimes[number])
 
     def number_anew(self, ids: Array) -> None:
         """Replace each vector's id by the index of that id in the ascending array ``ids``."""
         for shard in self._shards:
             shard._number_anew(ids)  # noqa: SLF001 - only ids that no user sees may change.
+
+    def get(self, ids: Array, homes: Array) -> Array:
+        """Return the vector of each id in ``ids`` from the shard whose number is in ``homes``."""
+        self.first_runtime.check_open()
+        vectors = new_array((len(ids), self._shards[0].dim))
+        for home in np.unique(homes):
+            vectors[homes == home] = self._shards[home].get(ids[homes == home])
+        return vectors
+
+    def remove(self, ids: Array, homes: Array) -> None:
+        """Remove each id in ``ids`` from the shard whose number is in ``homes``, if it is there."""
+        for home in np.unique(homes):
+            shard = self._shards[home]
+            shard.remove([one for one in ids[homes == home].tolist() if one in shard])
 
     def close(self) -> None:
         """Close the runtimes of all shards."""
