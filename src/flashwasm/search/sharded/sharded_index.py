@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm import validation
-from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.runtime.deadline import Deadline, deadline
 from flashwasm.runtime.locks import held, renewed_after_fork
 from flashwasm.search.external_ids import IdTable
@@ -99,13 +98,18 @@ class ShardedIndex(VectorsById, AbstractContextManager["ShardedIndex"]):
     def __repr__(self) -> str:
         return summary(self, repr(self.kind), **self._shards.facts(), vectors=len(self._ids))
 
+    def __enter__(self) -> ShardedIndex:
+        self._shards.check_open()
+        return self
+
     def __exit__(self, *_: object) -> None:
         self.close()
 
     @property
     def _names(self) -> IdTable:
         with self._lock:
-            self._finish()
+            if self._unfinished is not None:
+                self._finish()
             return self._ids
 
     @property
@@ -149,13 +153,10 @@ class ShardedIndex(VectorsById, AbstractContextManager["ShardedIndex"]):
         with held(self._lock, until):
             self._finish()
             names = self._ids.new(ids, len(rows))
-            at = 0
-            while at < len(rows):
-                if len(self._shards[-1]) >= self.shard_size:
-                    self._shards.begin()
-                some = slice(at, at + self.shard_size - len(self._shards[-1]))
-                self._fill(rows[some], names[some], until)
-                at = some.stop
+            while len(rows):
+                room = self._shards.room_in_last(self.shard_size)
+                self._fill(rows[:room], names[:room], until)
+                rows, names = rows[room:], names[room:]
 
     def search(
         self,
@@ -269,11 +270,8 @@ class ShardedIndex(VectorsById, AbstractContextManager["ShardedIndex"]):
         validation.positive_int(1 if threads is None else threads, "threads")
 
         def read(file: ShardFile) -> ShardedIndex:
-            size = file.shard_size
-            try:
-                index = cls(file.kind, file.dim, shard_size=size, threads=threads, **file.options)
-            except (ShapeError, DTypeError, TypeError) as error:
-                file.refuse(str(error))
+            with file.refuse_arguments():
+                index = cls(threads=threads, **file.arguments)
             try:
                 index._shards.load(file.shard_paths())
                 index._homes, index._ids = file.homes(index._shards)
@@ -297,8 +295,10 @@ class ShardedIndex(VectorsById, AbstractContextManager["ShardedIndex"]):
             return self._shards.get(numbers, self._homes[numbers])
 
     def _finish(self) -> None:
-        """Complete an interrupted change."""
-        if self._unfinished is not None:
+        """Complete an interrupted change, or raise ClosedError if the shards are closed."""
+        if self._unfinished is None:
+            self._shards.check_open()
+        else:
             self._unfinished()
             self._unfinished = None
 

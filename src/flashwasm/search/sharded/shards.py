@@ -101,6 +101,10 @@ class Shards:
         sizes = {"dim": first.dim, "metric": first.metric, "dtype": first.dtype}
         return {**sizes, "shards": len(self), "closed": self.first_runtime.closed}
 
+    def check_open(self) -> None:
+        """Raise ClosedError if the shards are closed."""
+        self.first_runtime.check_open()
+
     @property
     def first_runtime(self) -> Runtime:
         """Runtime of the first shard."""
@@ -109,7 +113,7 @@ class Shards:
     def begin(self) -> Shard:
         """Append an empty shard, and return it."""
         if self._runtimes:
-            self.first_runtime.check_open()
+            self.check_open()
         runtime = Runtime(self._threads)
         try:
             shard = self._make(runtime=runtime)
@@ -119,6 +123,12 @@ class Shards:
         self._runtimes.append(runtime)
         self._shards.append(shard)
         return shard
+
+    def room_in_last(self, size: int) -> int:
+        """Return the room in the last shard, and begin a new one if it has ``size`` vectors."""
+        if len(self._shards[-1]) >= size:
+            self.begin()
+        return size - len(self._shards[-1])
 
     def load(self, paths: Iterable[Path]) -> None:
         """Read each shard from its file; there is one shard so far, which is empty."""
@@ -134,7 +144,7 @@ class Shards:
 
     def get(self, ids: Array, homes: Array) -> Array:
         """Return the vector of each id in ``ids`` from the shard whose number is in ``homes``."""
-        self.first_runtime.check_open()
+        self.check_open()
         vectors = new_array((len(ids), self._shards[0].dim))
         for home in np.unique(homes):
             vectors[homes == home] = self._shards[home].get(ids[homes == home])
