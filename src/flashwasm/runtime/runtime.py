@@ -95,7 +95,6 @@ class Runtime(NotCopied):
         *,
         backend: BackendName = SANDBOX,
         deterministic: bool = False,
-        _fast_calls: bool = True,
     ) -> None:
         self.deterministic = flag(deterministic, "deterministic")
         name = checked_name(backend, deterministic=self.deterministic)
@@ -114,7 +113,7 @@ class Runtime(NotCopied):
         bases = [self.arena.allocate(INSTANCE_BYTES, own) for _ in range(self.threads)]
         self._workspace_bytes = self.arena.in_use
         self.arena.in_use = self.arena.peak = 0
-        self.workers = Workers([Instance(self.variant, memory, b, fast=_fast_calls) for b in bases])
+        self.workers = Workers([Instance(self.variant, memory, b) for b in bases])
         self.kernel_calls = self.workers.first.calls
         self._finalizer = weakref.finalize(self, self.workers.stop)
         self._finalizer.atexit = False
