@@ -40,6 +40,7 @@ CASES = {
         lambda rt: rt,
         {
             "empty": lambda x: x.empty(3),
+            "zeros": lambda x: x.zeros(3),
             "asarray": lambda x: x.asarray(X),
             "stats": lambda x: x.stats(),
             "copy": None,  # Internal, as are the others that are None.

@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class IndexSettings:
-    """How the tests of an index are embedded and compared: arguments of `SuiteIndex.build`."""
+    """Settings of embedding and comparing tests, as the arguments of `SuiteIndex.build`."""
 
     model: str | Path | SentenceEncoder | None = None
     runtime: Runtime | None = None
