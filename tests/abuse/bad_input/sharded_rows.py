@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from index_rows import IDS, QUERIES, X, ids_option, vectors
+from index_rows import IDS, QUERIES, X, ids_option, ids_to_get, known_ids, vectors
 from option_rows import count, path_option, timeout_option, word
 from subject import Subject, row, unnamed
 
@@ -36,6 +36,12 @@ def removed(_, **given):
     with filled() as index:
         index.remove(**given)
         return index.search(QUERIES, 3)
+
+
+def gotten(_, ids):
+    """Return vectors by their ids."""
+    with filled() as index:
+        return index.get(ids)
 
 
 def searched(_, **given):
@@ -99,6 +105,12 @@ SUBJECTS = [
         ],
         removed,
         once=True,
+    ),
+    Subject(
+        "ShardedIndex.get",
+        {"ids": IDS[:2]},
+        [*known_ids(), *ids_to_get()],
+        gotten,
     ),
     Subject(
         "ShardedIndex.search",
