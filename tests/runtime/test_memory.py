@@ -390,6 +390,20 @@ def test_arrays_that_the_user_holds_leave_less_memory(one_thread):
         assert caught.value.in_use >= held.nbytes
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_error_counts_the_bytes_of_the_threads(threads):
+    """The request does not fit, and the message says so: there is less room than `max_memory`."""
+    with fw.Runtime(threads=threads, max_memory=5 * MIB) as rt:
+        index = fw.FlatIndex(64, runtime=rt)
+        with pytest.raises(fw.OutOfMemoryError) as caught:
+            index.add(normal(20_000, 64))
+        own = rt.stats().bytes_workspace
+        assert own <= caught.value.in_use < own + MIB
+        assert caught.value.requested <= caught.value.allowed == 5 * MIB
+        assert caught.value.in_use + caught.value.requested > caught.value.allowed
+        assert f" {caught.value.in_use} in use (with those of the threads)" in str(caught.value)
+
+
 def test_attention_takes_memory_for_its_operands_only():
     """Memory beyond the operands is O(length). The matrix of scores alone would be 64 MiB."""
     with fw.Runtime(threads=1) as rt:

@@ -103,6 +103,7 @@ class Runtime(ResidentArrays, NotCopied):
         own: list[tuple[int, int]] = []
         bases = [self.arena.allocate(INSTANCE_BYTES, own) for _ in range(self.threads)]
         self._workspace_bytes = self.arena.in_use
+        self.arena.own += self._workspace_bytes
         self.arena.in_use = self.arena.peak = 0
         self.workers = Workers([Instance(self.variant, memory, b) for b in bases])
         self.kernel_calls = self.workers.first.calls
