@@ -19,6 +19,7 @@ _CPU = "everything runs on the CPU"
 _METRIC = 'metric="cosine", "dot" or "l2"'
 _SAME_BITS = "results have the same bits in every run"
 _THREADS = "the threads are those of the index's runtime: runtime=fw.Runtime(threads=n)"
+_SANDBOX = "it always runs in the sandbox"
 _LONGEST = "the longest sequence need not be given"
 
 # PyTorch's scaled_dot_product_attention, flash-attn, JAX's dot_product_attention and others.
@@ -53,6 +54,7 @@ ATTENTION = {
     "max_seqlen_q": _LONGEST,
     "max_seqlen_k": _LONGEST,
     "s_aux": "sinks=",
+    "backend": _SANDBOX,
 }
 
 # The caches of transformers and vLLM.
@@ -138,6 +140,7 @@ NORM = {
     "beta": "bias=",
     "epsilon": "eps=",
     "variance_epsilon": "eps=",
+    "backend": _SANDBOX,
 }
 
 # PEFT and PyTorch.

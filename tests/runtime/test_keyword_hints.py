@@ -49,6 +49,8 @@ CALLS = [
     (lambda x: fw.Runtime(**x), "num_threads", "here it is threads="),
     (lambda x: fw.layer_norm(Q, **x), "normalized_shape", "here it is axis="),
     (lambda x: fw.rms_norm(Q, **x), "variance_epsilon", "here it is eps="),
+    (lambda x: fw.rms_norm(Q, **x), "backend", "it always runs in the sandbox"),
+    (lambda x: fw.attention_scores(Q, Q, **x), "backend", "it always runs in the sandbox"),
     (lambda x: fw.softmax(Q, **x), "dim", "here it is axis="),
     (lambda x: fw.cosine_top_k(ROWS, ROWS, 1, **x), "largest", "the highest scores come first"),
     (lambda x: fw.FlatIndex(8, **x), "space", 'here it is metric="cosine", "dot" or "l2"'),
