@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 import numpy as np
 
+from flashwasm.errors import ClosedError
 from flashwasm.runtime.copies import copy_in_pieces
 from flashwasm.runtime.deadline import checker
 from flashwasm.validation import as_array, lengths, plain_dtype
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     DType: TypeAlias = type[Scalar] | np.dtype[Scalar]
 
 
-class ResidentArrays(ABC):
+class ResidentArrays:
     """Base class of `Runtime`: the arrays that users create in its linear memory."""
 
     arena: Arena
@@ -35,10 +35,13 @@ class ResidentArrays(ABC):
     cancellations: int
     # Time spent on copies.
     copy_seconds: float
+    # Reason why the runtime is closed; empty while it is open.
+    closed_because: str
 
-    @abstractmethod
     def check_open(self) -> None:
         """Raise ClosedError if the runtime is closed."""
+        if self.closed_because:
+            raise ClosedError(self.closed_because)
 
     @overload
     def empty(self, shape: int | Sequence[int]) -> NDArray[np.float32]: ...

@@ -7,7 +7,6 @@ import weakref
 from typing import TYPE_CHECKING, Any, Literal
 
 from flashwasm.backends.registry import SANDBOX, checked_name
-from flashwasm.errors import ClosedError
 from flashwasm.host.engine import checked_variant
 from flashwasm.host.instance import INSTANCE_BYTES, Instance
 from flashwasm.host.shared_memory import PAGE_BYTES, SharedMemory, check_addresses, most_pages
@@ -195,11 +194,6 @@ class Runtime(ResidentArrays, NotCopied):
     def closed(self) -> bool:
         """True if ``close`` was called, or if the runtime belongs to the parent of a fork."""
         return bool(self.closed_because)
-
-    def check_open(self) -> None:
-        """Raise ClosedError if the runtime is closed."""
-        if self.closed_because:
-            raise ClosedError(self.closed_because)
 
     def close_after_fork(self) -> None:
         """Close the runtime in a forked child process, which has none of its threads."""
