@@ -177,7 +177,7 @@ class ShardedIndex(VectorsById, AbstractContextManager["ShardedIndex"]):
         timeout : float, optional
             Maximum duration of the call in seconds. None means no limit.
         options : keyword arguments
-            Other arguments of the ``search`` method of the shards' class; no mask as ``filter``.
+            Other arguments of the ``search`` method of the shards' class.
 
         Returns
         -------
@@ -195,7 +195,7 @@ class ShardedIndex(VectorsById, AbstractContextManager["ShardedIndex"]):
         with held(self._lock, until):
             self._finish()
             if (wanted := options.get("filter")) is not None:
-                options["filter"] = set(self._ids.known(wanted))
+                options["filter"] = set(self._ids.chosen(wanted, self._positions()).tolist())
             scores, numbers = self._shards.search(queries, count, until, options)
             return scores, self._ids.at(numbers)
 
