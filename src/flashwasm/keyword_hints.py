@@ -11,7 +11,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
@@ -180,6 +180,17 @@ def unexpected(function: Callable[..., Any], name: str, peers: Mapping[str, str]
     return TypeError(f"{message}; {advice}" if advice else message)
 
 
+def _naming_the_class(
+    error: Exception, function: Callable[..., Any], arguments: Sequence[Any]
+) -> Exception:
+    """Return the error of a wrong call that names the object's class, not a base of the class."""
+    base, _, method = function.__qualname__.rpartition(".")
+    wrong, own = f"{base}.{method}() ", type(arguments[0]).__name__ if arguments else base
+    if not base or own == base or not str(error).startswith(wrong):
+        return error
+    return TypeError(str(error).replace(wrong, f"{own}.{method}() ", 1))
+
+
 def made_by(*methods: str) -> Callable[[Function], Function]:
     """Name the class's methods that create an object in the error of a wrong call of ``__init__``.
 
@@ -228,12 +239,17 @@ def knows_peers(peers: Mapping[str, str]) -> Callable[[Function], Function]:
             """Call the function. The wrapper costs time only if the call fails."""
             try:
                 return function(*arguments, **options)
-            except TypeError:
+            except TypeError as error:
                 taken = inspect.signature(function).parameters
+                wrong: Exception = error
                 for name in options:
                     if name in peers and name not in taken:
-                        raise unexpected(function, name, peers) from None
-                raise
+                        wrong = unexpected(function, name, peers)
+                        break
+                wrong = _naming_the_class(wrong, function, arguments)
+                if wrong is error:
+                    raise
+                raise wrong from None
 
         return cast("Function", call)
 
