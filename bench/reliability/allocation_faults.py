@@ -68,7 +68,7 @@ def allocation_fails(runtime: Runtime, nth: int, *, lasting: bool) -> Iterator[F
 
     def failing_take(size: int, owner: list[tuple[int, int]]) -> int:
         if fault.comes():
-            raise OutOfMemoryError(size, arena.in_use, arena.limit)
+            raise OutOfMemoryError(size, arena.own + arena.in_use, arena.limit)
         return take(size, owner)
 
     with _replaced(arena, "_take", failing_take):

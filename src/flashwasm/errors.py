@@ -25,9 +25,9 @@ class OutOfMemoryError(FlashWasmError, MemoryError):
     Attributes
     ----------
     requested, in_use, allowed : int
-        Bytes requested, bytes in use at that time, and the runtime's limit (``max_memory``). The
-        last two are 0 if the memory lies outside the runtime, since flashwasm does not know them
-        then.
+        Bytes requested, bytes in use at that time, including the stacks and workspaces of the
+        threads, and the runtime's limit (``max_memory``). The last two are 0 if the memory lies
+        outside the runtime, since flashwasm does not know them then.
     """
 
     def __init__(
@@ -35,8 +35,8 @@ class OutOfMemoryError(FlashWasmError, MemoryError):
     ) -> None:
         super().__init__(
             message
-            or f"linear memory is full: {requested} bytes requested, {in_use} in use, "
-            f"{allowed} allowed (max_memory)"
+            or f"linear memory is full: {requested} bytes requested, {in_use} in use (with those "
+            f"of the threads), {allowed} allowed (max_memory)"
         )
         self.requested = requested
         self.in_use = in_use

@@ -11,7 +11,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
@@ -19,6 +19,7 @@ _CPU = "everything runs on the CPU"
 _METRIC = 'metric="cosine", "dot" or "l2"'
 _SAME_BITS = "results have the same bits in every run"
 _THREADS = "the threads are those of the index's runtime: runtime=fw.Runtime(threads=n)"
+_SANDBOX = "it always runs in the sandbox"
 _LONGEST = "the longest sequence need not be given"
 
 # PyTorch's scaled_dot_product_attention, flash-attn, JAX's dot_product_attention and others.
@@ -53,6 +54,7 @@ ATTENTION = {
     "max_seqlen_q": _LONGEST,
     "max_seqlen_k": _LONGEST,
     "s_aux": "sinks=",
+    "backend": _SANDBOX,
 }
 
 # The caches of transformers and vLLM.
@@ -138,6 +140,7 @@ NORM = {
     "beta": "bias=",
     "epsilon": "eps=",
     "variance_epsilon": "eps=",
+    "backend": _SANDBOX,
 }
 
 # PEFT and PyTorch.
@@ -175,6 +178,17 @@ def unexpected(function: Callable[..., Any], name: str, peers: Mapping[str, str]
         taken = inspect.signature(function).parameters
         advice = f"here it is {advice}" if own in taken else ""
     return TypeError(f"{message}; {advice}" if advice else message)
+
+
+def _naming_the_class(
+    error: Exception, function: Callable[..., Any], arguments: Sequence[Any]
+) -> Exception:
+    """Return the error of a wrong call that names the object's class, not a base of the class."""
+    base, _, method = function.__qualname__.rpartition(".")
+    wrong, own = f"{base}.{method}() ", type(arguments[0]).__name__ if arguments else base
+    if not base or own == base or not str(error).startswith(wrong):
+        return error
+    return TypeError(str(error).replace(wrong, f"{own}.{method}() ", 1))
 
 
 def made_by(*methods: str) -> Callable[[Function], Function]:
@@ -225,12 +239,17 @@ def knows_peers(peers: Mapping[str, str]) -> Callable[[Function], Function]:
             """Call the function. The wrapper costs time only if the call fails."""
             try:
                 return function(*arguments, **options)
-            except TypeError:
+            except TypeError as error:
                 taken = inspect.signature(function).parameters
+                wrong: Exception = error
                 for name in options:
                     if name in peers and name not in taken:
-                        raise unexpected(function, name, peers) from None
-                raise
+                        wrong = unexpected(function, name, peers)
+                        break
+                wrong = _naming_the_class(wrong, function, arguments)
+                if wrong is error:
+                    raise
+                raise wrong from None
 
         return cast("Function", call)
 

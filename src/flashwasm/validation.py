@@ -109,12 +109,17 @@ def shaped(x: ArrayLike, name: str, shape: tuple[int, ...], meaning: str) -> Arr
     return array
 
 
+def integer(value: int, name: str) -> int:
+    """Return ``value`` if it is an integer of Python or NumPy, but not True or False."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        message = f"{name}: expected an integer, got {shown(value)}"
+        raise DTypeError(message)
+    return int(value)
+
+
 def axis_index(axis: int, ndim: int) -> int:
     """Return the number of an axis, counted from the first."""
-    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
-        message = f"axis: expected an integer, got {shown(axis)}"
-        raise DTypeError(message)
-    if not -ndim <= axis < ndim:
+    if not -ndim <= integer(axis, "axis") < ndim:
         message = f"axis: {shown(axis)} is out of range for an array of {number_of(ndim, 'axes')}"
         raise ShapeError(message)
     return int(axis) % ndim
@@ -209,10 +214,7 @@ def choice(value: Word, name: str, choices: tuple[str, ...]) -> Word:
 
 def positive_int(value: int, name: str, most: int | None = None) -> int:
     """Return ``value`` if it is an integer of at least one, and of at most ``most``."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        message = f"{name}: expected an integer, got {shown(value)}"
-        raise DTypeError(message)
-    if value < 1:
+    if integer(value, name) < 1:
         message = f"{name}: expected at least 1, got {shown(value)}"
         raise ShapeError(message)
     if most is not None and value > most:

@@ -14,6 +14,7 @@ from adapter_updates import (
     trained_by_all_losses,
     unit,
 )
+from call_paths import runtime_calling
 from flashwasm.oracles import reference
 from sample_arrays import assert_same_bits, normal
 
@@ -178,7 +179,7 @@ def test_slow_calls_give_the_same_bits(variant):
     """Kernels are called by wasmtime's unchecked call or, if it is absent, by its public one."""
     results = []
     for fast in (True, False):
-        with fw.Runtime(threads=1, variant=variant, _fast_calls=fast) as rt:
+        with runtime_calling(fast=fast, variant=variant) as rt:
             adapter = trained_by_all_losses(rt)
             results.append((adapter.a, adapter.b, adapter.apply(normal(40, 9))))
     for x, y in zip(*results, strict=True):

@@ -131,3 +131,13 @@ def test_rows_that_see_nothing_are_zeros(runtime, how):
     out, lse = fw.attention(q, k, v, return_lse=True, runtime=runtime, **options)
     assert_same_bits(out, np.zeros_like(out))
     assert (lse == -np.inf).all()
+
+
+@pytest.mark.parametrize("queries", [1, 3, 40])
+def test_weights_below_the_smallest_normal_number_may_be_zero(runtime, queries):
+    """Only the error of the weight is multiplied by the value, however large that is."""
+    q, k, v = operands(queries, 24)
+    depths = np.linspace(85, 105, 24, dtype=np.float32)
+    depths[5] = 0
+    v[:, 5] = 0
+    check_attention(q * 0, k, v * 1000, mask=-depths, runtime=runtime)

@@ -50,6 +50,20 @@ def test_a_killed_worker_s_part_is_computed_again_with_the_same_bits(dask_client
     assert all(x.tobytes() == y.tobytes() for x, y in zip(found, whole, strict=True))
 
 
+def test_lengths_that_dask_does_not_know(dask_client, tmp_path):
+    unknown = rows()[rows()[:, 0] > 0]
+    for use in (
+        lambda: distributed.top_k(dask_client, Q[0], unknown, 3),
+        lambda: distributed.build_index(dask_client, tmp_path / "index", unknown),
+        lambda: distributed.attention(dask_client, Q[0], unknown, unknown),
+    ):
+        with pytest.raises(fw.ShapeError, match=r"known shape, got .nan, 8.*compute_chunk_sizes"):
+            use()
+    known = unknown.compute_chunk_sizes()
+    found = distributed.top_k(dask_client, Q[0], known, 3)
+    assert found[1].tolist() == fw.cosine_top_k(Q[0], known.compute(), 3)[1].tolist()
+
+
 def test_indexes_and_embeddings(dask_client, tmp_path):
     vectors = rows().compute()
     distributed.build_index(dask_client, tmp_path / "index", rows(), shard_size=120)

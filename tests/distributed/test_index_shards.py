@@ -49,9 +49,13 @@ def test_the_index_is_that_of_one_process(tmp_path, local_workers, kind, ids, op
         assert same(loaded.search(QUERIES, 12), expected)
         loaded.remove(loaded.search(QUERIES[:1], 1)[1][0])
         without = loaded.search(QUERIES, 12)
+        # A mask is in the order of the ids that remain.
+        narrowed = {"filter": np.arange(len(loaded)) % 3 == 0} if kind == "flat" else {}
+        masked = loaded.search(QUERIES, 5, **narrowed)
         loaded.save(path)
     # A shard that was written anew is read anew.
     assert same(distributed.search_index(local_workers, path, QUERIES, 12), without)
+    assert same(distributed.search_index(local_workers, path, QUERIES, 5, **narrowed), masked)
 
 
 def test_threads_of_one_process_share_the_shards(tmp_path, monkeypatch):

@@ -83,7 +83,8 @@ def test_the_guide_has_a_section_for_every_function(name):
     guide = "\n".join(page.read_text() for page in (ROOT / "docs" / "guide").iterdir())
     section = re.search(rf"^##+ `{name}`\n(.*?)(?=^##|\Z)", guide, re.MULTILINE | re.DOTALL)
     assert section, f"docs/guide has no heading with `{name}`"
-    assert f"fw.{name}(" in section[1], f"docs/guide does not show {name}"
+    shown = re.search(rf"^(>>>|\.\.\.) .*fw\.{name}\(", section[1], re.MULTILINE)
+    assert shown, f"docs/guide has no example that calls {name}"
 
 
 def slugs(page):

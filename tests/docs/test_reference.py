@@ -73,6 +73,13 @@ def test_every_public_name_is_on_the_page_of_python():
     assert public == shown
 
 
+def test_the_page_of_python_shows_inherited_methods():
+    """`FlatIndex.add` is a method of its base class, and the site omits such methods by default."""
+    assert "add" not in vars(fw.FlatIndex)
+    text = (ROOT / "mkdocs.yml").read_text("utf-8")
+    assert re.search(r"^ +inherited_members: true$", text, re.MULTILINE)
+
+
 def test_every_page_is_in_the_sites_navigation():
     text = (ROOT / "mkdocs.yml").read_text("utf-8")
     listed = set(re.findall(r"[\w./-]+\.md", text))

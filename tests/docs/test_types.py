@@ -86,6 +86,8 @@ def results(q: Floats, options: fw.AttentionOptions, asked: bool, path: str) -> 
     with fw.Runtime() as rt:
         assert_type(rt.empty((2, 3)), Floats)
         assert_type(rt.empty(3, np.int64), npt.NDArray[np.int64])
+        assert_type(rt.zeros((2, 3)), Floats)
+        assert_type(rt.zeros(3, np.int64), npt.NDArray[np.int64])
         assert_type(rt.asarray(q), Floats)
         assert_type(rt.asarray([1, 2], np.int32), npt.NDArray[np.int32])
     assert_type(fw.qe.SuiteIndex.load(path), qe.SuiteIndex)

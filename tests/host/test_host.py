@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
+from call_paths import runtime_calling
 from every_operation import OPERATIONS, in_child
 from flashwasm.host import compiled_cache, engine
 from flashwasm.kernel_table import VECADD
@@ -24,7 +25,7 @@ def test_both_ways_to_call_give_the_same_bits(variant):
     """Kernels are called by wasmtime's unchecked function or, if it lacks that, the public one."""
     with (
         fw.Runtime(threads=1, variant=variant) as usual,
-        fw.Runtime(threads=1, variant=variant, _fast_calls=False) as other,
+        runtime_calling(fast=False, variant=variant) as other,
     ):
         for name in OPERATIONS:
             assert_same_bits(first_result(name, other), first_result(name, usual))
@@ -32,7 +33,7 @@ def test_both_ways_to_call_give_the_same_bits(variant):
 
 @pytest.mark.parametrize("fast", [True, False])
 def test_a_trap_is_an_error_and_leaves_the_runtime_usable(fast):
-    with fw.Runtime(threads=1, _fast_calls=fast) as rt:
+    with runtime_calling(fast=fast) as rt:
         far = (1 << 31) - 64
         for _ in range(3):
             with pytest.raises(fw.KernelTrap, match="out of bounds"):

@@ -11,6 +11,7 @@ import pytest
 import wasmtime
 
 import flashwasm as fw
+from call_paths import runtime_calling
 from checkout import SOURCE
 from flashwasm.host import engine, instance
 from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES
@@ -161,7 +162,7 @@ def test_wild_addresses_trap_in_every_kernel(variant, fast):
     """
     host = normal(1000)
     before = host.copy()
-    with fw.Runtime(threads=1, variant=variant, max_memory=MOST, _fast_calls=fast) as rt:
+    with runtime_calling(fast=fast, variant=variant, max_memory=MOST) as rt:
         canaries = neighbours(rt.arena.address)
         expected = fw.gelu(host, runtime=rt)
         operand = rt.empty(1 << 18)
@@ -183,7 +184,7 @@ def test_wild_addresses_trap_in_every_kernel(variant, fast):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_an_operand_that_crosses_the_end_traps(variant, fast):
     """The last byte inside can be read and written, the first byte outside cannot."""
-    with fw.Runtime(threads=1, variant=variant, max_memory=MOST, _fast_calls=fast) as rt:
+    with runtime_calling(fast=fast, variant=variant, max_memory=MOST) as rt:
         call = rt.workers.first.call
         end = rt.stats().bytes_reserved
         assert end < MOST

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
+from call_paths import runtime_calling
 from flashwasm.host import subnormals
-from flashwasm.host.instance import Instance
 from helper_threads import runtime_with_helpers
 from sample_arrays import normal
 
@@ -83,10 +83,8 @@ def test_the_results_above_are_subnormal():
         assert ((magnitudes > 0) & (magnitudes < least)).any()
 
 
-def test_calls_by_the_public_interface_keep_subnormals_too(monkeypatch):
-    init = Instance.__init__
-    monkeypatch.setattr(Instance, "__init__", lambda *a, **k: init(*a, **{**k, "fast": False}))
-    with fw.Runtime(1) as runtime:
+def test_calls_by_the_public_interface_keep_subnormals_too():
+    with runtime_calling(fast=False) as runtime:
         found, _ = flushed(lambda: fw.vecadd(TINY, TINY, runtime=runtime).tobytes())
     assert found == (TINY + TINY).tobytes()
 

@@ -13,7 +13,7 @@ X = np.ones((2, 4), np.float32)
 HEADS = np.ones((2, 3, 4), np.float32)
 OFFSETS = [0, 2]
 # Further options by name, and arguments of the tests.
-HIDDEN = {"options", "_fast_calls"}
+HIDDEN = {"options"}
 ODD = [
     object(),
     "odd",

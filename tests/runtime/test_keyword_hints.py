@@ -49,6 +49,8 @@ CALLS = [
     (lambda x: fw.Runtime(**x), "num_threads", "here it is threads="),
     (lambda x: fw.layer_norm(Q, **x), "normalized_shape", "here it is axis="),
     (lambda x: fw.rms_norm(Q, **x), "variance_epsilon", "here it is eps="),
+    (lambda x: fw.rms_norm(Q, **x), "backend", "it always runs in the sandbox"),
+    (lambda x: fw.attention_scores(Q, Q, **x), "backend", "it always runs in the sandbox"),
     (lambda x: fw.softmax(Q, **x), "dim", "here it is axis="),
     (lambda x: fw.cosine_top_k(ROWS, ROWS, 1, **x), "largest", "the highest scores come first"),
     (lambda x: fw.FlatIndex(8, **x), "space", 'here it is metric="cosine", "dot" or "l2"'),
@@ -107,8 +109,20 @@ def test_other_errors_stay_as_they_are():
         fw.softmax(Q, axes=0)
     with pytest.raises(fw.DTypeError, match=r"^x: expected float32"):
         fw.softmax(["a"])
+    with pytest.raises(fw.DTypeError, match=r"^x: expected an array") as caught:
+        fw.softmax([[1.0], [1.0, 2.0]])
+    assert isinstance(caught.value.__cause__, ValueError)
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'dim'"):
         fw.FlatIndex(metric="dot")
+
+
+def test_the_error_of_an_inherited_method_names_the_class_of_the_object():
+    with pytest.raises(TypeError, match=r"^FlatIndex\.add\(\) got an .*'labels'; here it is ids="):
+        flat().add(ROWS, labels=[1, 2, 3])
+    with pytest.raises(TypeError, match=r"^HNSWIndex\.add\(\) got an unexpected .*'x'"):
+        graph().add(x=ROWS)
+    with pytest.raises(TypeError, match=r"^LoRAAdapter\.__init__\(\) missing 1 required"):
+        fw.LoRAAdapter(8)
 
 
 def test_signature_and_help_are_those_of_the_function():

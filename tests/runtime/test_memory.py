@@ -16,13 +16,32 @@ MIB = 1 << 20
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.int8, bool, "f4,i2"])
 @pytest.mark.parametrize("shape", [(), 5, (0,), (3, 4), (2, 0, 3)])
-def test_empty(runtime, shape, dtype):
-    array = runtime.empty(shape, dtype)
-    assert array.shape == np.empty(shape).shape
-    assert array.dtype == np.dtype(dtype)
-    assert array.flags.writeable
-    assert array.flags.c_contiguous
-    assert runtime.holds(array) or not array.size
+def test_new_arrays(runtime, shape, dtype):
+    for make in (runtime.empty, runtime.zeros):
+        array = make(shape, dtype)
+        assert array.shape == np.empty(shape).shape
+        assert array.dtype == np.dtype(dtype)
+        assert array.flags.writeable
+        assert array.flags.c_contiguous
+        assert runtime.holds(array) or not array.size
+    assert array.tobytes() == bytes(array.nbytes)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int8, "f4,i2", "M8[s]", "U3"])
+def test_zeros_in_memory_that_was_used(runtime, dtype):
+    size = 3 * MIB // np.dtype(dtype).itemsize
+    used = runtime.empty(size, dtype)
+    used.view(np.uint8)[:] = 255
+    del used
+    array = runtime.zeros(size, dtype)
+    assert array.tobytes() == bytes(array.nbytes)
+
+
+def test_zeros_keep_the_timeout():
+    with fw.Runtime(threads=1, timeout=1e-9) as rt:
+        with pytest.raises(fw.DeadlineExceeded, match="zeros did not finish"):
+            rt.zeros(10_000_000)
+        assert rt.stats().bytes_in_use == 0
 
 
 def test_asarray_copies_once(runtime):
@@ -369,6 +388,20 @@ def test_arrays_that_the_user_holds_leave_less_memory(one_thread):
         with pytest.raises(fw.OutOfMemoryError) as caught:
             rt.empty(3 * MIB, np.uint8)
         assert caught.value.in_use >= held.nbytes
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_error_counts_the_bytes_of_the_threads(threads):
+    """The request does not fit, and the message says so: there is less room than `max_memory`."""
+    with fw.Runtime(threads=threads, max_memory=5 * MIB) as rt:
+        index = fw.FlatIndex(64, runtime=rt)
+        with pytest.raises(fw.OutOfMemoryError) as caught:
+            index.add(normal(20_000, 64))
+        own = rt.stats().bytes_workspace
+        assert own <= caught.value.in_use < own + MIB
+        assert caught.value.requested <= caught.value.allowed == 5 * MIB
+        assert caught.value.in_use + caught.value.requested > caught.value.allowed
+        assert f" {caught.value.in_use} in use (with those of the threads)" in str(caught.value)
 
 
 def test_attention_takes_memory_for_its_operands_only():

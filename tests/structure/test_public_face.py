@@ -6,6 +6,7 @@ intended change, run this file, which writes the record again, and review the di
     python tests/structure/test_public_face.py
 """
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,24 @@ def test_the_public_face_is_the_one_on_record():
     differences = "\n".join([*lost, *added])
     assert not differences, f"{differences}\nIf this is meant: python {__file__}"
     assert recorded == found, "the record's lines are right, but out of order, or some stand twice"
+
+
+def test_no_signature_shows_a_private_parameter():
+    things = [
+        getattr(package, name) for package in (fw, distributed, qe) for name in package.__all__
+    ]
+    classes = [x for x in things if inspect.isclass(x) and "flashwasm" in x.__module__]
+    functions = [x for x in things if inspect.isfunction(x)]
+    functions += [f for x in classes for _, f in inspect.getmembers(x, inspect.isroutine)]
+    own = [f for f in functions if "flashwasm" in (getattr(f, "__module__", None) or "")]
+    assert len(own) > 100
+    found = [
+        f"{function.__qualname__}({name})"
+        for function in own
+        for name in inspect.signature(function).parameters
+        if name.startswith("_") and name != "_"
+    ]
+    assert not found, found
 
 
 if __name__ == "__main__":

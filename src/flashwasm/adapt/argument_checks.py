@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.errors import DTypeError, ShapeError
-from flashwasm.validation import finite_float, floats, narrowed, shown
+from flashwasm.errors import ShapeError
+from flashwasm.validation import finite_float, floats, integer, narrowed, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -43,10 +43,7 @@ def float32_rows(x: ArrayLike, name: str, columns: int, ndim: int) -> Array:
 
 def checked_seed(seed: int) -> int:
     """Return a seed of 64 bits, or raise."""
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-        message = f"seed: expected an integer, got {shown(seed)}"
-        raise DTypeError(message)
-    if not 0 <= seed < 1 << 64:
+    if not 0 <= integer(seed, "seed") < 1 << 64:
         message = f"seed: expected 0 to 2**64 - 1, got {shown(seed)}"
         raise ShapeError(message)
     return int(seed)

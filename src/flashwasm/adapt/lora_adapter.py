@@ -265,6 +265,8 @@ class LoRAAdapter(Adapter):
             If the file cannot be written. An existing file does not change then.
         ShapeError, DTypeError
             If ``path`` is not a path.
+        ClosedError
+            If the runtime was closed.
         """
         with self.runtime.lock:
             write_adapter(checked_path(path), self)

@@ -91,12 +91,14 @@ class Weights:
 
     def a(self) -> Array:
         """Return a view of A, shape (rank, in_dim)."""
+        self._runtime.check_open()
         in_dim, _, rank = self._sizes
         rows = self._blocks["weights"].array[: rank * padded(in_dim)]
         return rows.reshape(rank, padded(in_dim))[:, :in_dim]
 
     def b(self) -> Array:
         """Return a view of B, shape (out_dim, rank). It is stored transposed."""
+        self._runtime.check_open()
         in_dim, out_dim, rank = self._sizes
         rows = self._blocks["weights"].array[rank * padded(in_dim) :]
         return rows.reshape(rank, padded(out_dim))[:, :out_dim].T
@@ -122,6 +124,7 @@ class Weights:
 
     def arrays(self) -> dict[str, Array]:
         """Return the blocks that training changes, by name, without copies."""
+        self._runtime.check_open()
         return {name: block.array for name, block in self._blocks.items()}
 
     def restore(self, arrays: dict[str, Array]) -> None:

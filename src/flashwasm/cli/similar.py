@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +38,12 @@ from flashwasm.qe.reports.html_pages import similar_page
 from flashwasm.qe.reports.page_template import write_page
 from flashwasm.qe.similarity.query_file import check_query, text_of
 from flashwasm.qe.similarity.suite_index import SuiteIndex
+from flashwasm.qe.similarity.suite_reading import (
+    IndexSettings,
+    SuiteReading,
+    read_folder,
+    read_index_file,
+)
 from flashwasm.storage.write_check import check_writable
 
 if TYPE_CHECKING:
@@ -140,22 +145,26 @@ def _read(
     *,
     adapted: bool,
 ) -> SuiteIndex:
-    """Load the index file, or read and embed the tests in the folder; check the query first."""
+    """Read the tests, check the query, then embed the tests."""
     text_of(query)
-    check = partial(check_query, query)
+    reading = _reading(source, database, embedding, adapted=adapted)
+    check_query(query, reading.suite)
+    return reading.index(SuiteIndex)
+
+
+def _reading(
+    source: Source, database: Path | None, embedding: Embedding, *, adapted: bool
+) -> SuiteReading:
+    """Read the index file, or the tests in the folder."""
+    settings = IndexSettings(adapted=adapted, **embedding)
     if not source.is_index:
         coverage = None if database is None else CoverageIndex.load(database, progress=True)
-        return SuiteIndex.build(
-            source.path, coverage=coverage, adapted=adapted, _check=check, **embedding
-        )
+        return read_folder(source.path, settings, coverage=coverage)
     if database is not None:
         raise click.UsageError(
             "--coverage does not apply to an index file; give it to `flashwasm index build suite`"
         )
-    model, runtime = embedding["model"], embedding["runtime"]
-    return SuiteIndex.load(
-        source.path, model=model, adapted=adapted, progress=True, runtime=runtime, _check=check
-    )
+    return read_index_file(source.path, settings)
 
 
 def _log(index: SuiteIndex, query: str | Path, matches: list[Match]) -> None:

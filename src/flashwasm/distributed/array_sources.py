@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.distributed.executors import is_dask_array
-from flashwasm.errors import DTypeError
+from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.storage.file_paths import checked_path
 from flashwasm.storage.npy_file import read_npy
 from flashwasm.summaries import number_of
@@ -92,6 +93,8 @@ def source_of(array: Any, name: str, axis: int) -> ArraySource:
     ------
     DTypeError
         If the array does not consist of floats, or has too few axes.
+    ShapeError
+        If the shape of a dask array is not known.
     CorruptFileError, OSError
         If the file cannot be read.
     """
@@ -119,9 +122,15 @@ def _cut(array: Any, axis: int, start: int, stop: int) -> Any:
 
 
 def _check(array: Any, name: str, axis: int) -> None:
-    """Raise DTypeError unless an array consists of floats and has the axis to cut."""
+    """Raise an error unless an array consists of floats, and has the axis to cut."""
     if not is_float(array.dtype):
         raise DTypeError(f"{name}: expected floats, got {array.dtype}")
+    # Dask uses NaN for lengths that it does not know.
+    if any(map(math.isnan, array.shape)):
+        raise ShapeError(
+            f"{name}: expected a dask array of known shape, got {array.shape}; call its method "
+            "compute_chunk_sizes first"
+        )
     if array.ndim < -axis:
         raise DTypeError(
             f"{name}: expected at least {number_of(-axis, 'axes')}, got shape {array.shape}"

@@ -178,7 +178,8 @@ def search_index(
         taken, ids = file.numbers()
         given: dict[str, Any] = dict(options)
         if given.get("filter") is not None:
-            given["filter"] = set(taken[ids.known(given["filter"])].tolist())
+            chosen = ids.chosen(given["filter"], np.arange(len(taken)))
+            given["filter"] = set(taken[chosen].tolist())
         paths = [str(shard.resolve()) for shard in file.shard_paths()]
         found = list(_searched(workers, setup, file.kind, paths, (wanted, count, given)))
         scores, numbers = best_results(found, count)

@@ -261,6 +261,7 @@ class SentenceEncoder(NotCopied):
         results: list[Floats] = [np.empty(0, np.float32)] * len(checked)
         bar = progress_report("embedding", show=progress is True)
         with self._lock, bar as advance:
+            self._runtime.check_open()
             report = progress if callable(progress) else advance
             ids = self._token_ids(checked, max_length)
             done = 0

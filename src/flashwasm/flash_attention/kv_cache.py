@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, overload
 
 import numpy as np
 
-from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.errors import ShapeError
 from flashwasm.flash_attention.attention import attend
 from flashwasm.flash_attention.cache_formats import cache_arrays
 from flashwasm.flash_attention.cache_inputs import AXES, check_queries, checked_rows
@@ -20,7 +20,7 @@ from flashwasm.object_checks import dtype_name
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.summaries import number_of, summary
-from flashwasm.validation import INT32_MAX, floats, positive_int, shown
+from flashwasm.validation import INT32_MAX, floats, integer, positive_int, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -237,13 +237,11 @@ class KVCache(NotCopied):
 
         Raises
         ------
-        ShapeError, DTypeError
+        ShapeError, DTypeError, ClosedError
         """
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
-            message = f"n: expected an integer, got {shown(n)}"
-            raise DTypeError(message)
         with self.runtime.lock:
-            if not 0 <= n <= self._length:
+            self.runtime.check_open()
+            if not 0 <= integer(n, "n") <= self._length:
                 message = f"n: expected from 0 to {self._length}, the length, got {shown(n)}"
                 raise ShapeError(message)
             self._length = int(n)
@@ -286,8 +284,13 @@ class KVCache(NotCopied):
             Keys.
         v : numpy.ndarray of float32, shape (batch, Hk, len, Dv)
             Values.
+
+        Raises
+        ------
+        ClosedError
         """
         with self.runtime.lock:
+            self.runtime.check_open()
             at = np.arange(self._length)
             return self._k.read(at), self._v.read(at)
 

@@ -81,9 +81,6 @@ class Instance:
         Linear memory that the module imports.
     base : int
         Address of the ``INSTANCE_BYTES`` of linear memory that belong to this instance.
-    fast : bool, default True
-        True to call through wasmtime's unchecked function if it exists, False to call through its
-        public interface.
 
     Attributes
     ----------
@@ -92,14 +89,7 @@ class Instance:
         its status.
     """
 
-    def __init__(
-        self,
-        variant: Variant,
-        memory: SharedMemory,
-        base: int,
-        *,
-        fast: bool = True,
-    ) -> None:
+    def __init__(self, variant: Variant, memory: SharedMemory, base: int) -> None:
         self._store = wasmtime.Store(engine())
         module = compiled(variant)
         self._instance = wasmtime.Instance(self._store, module, [memory.memory])
@@ -108,7 +98,7 @@ class Instance:
         self._memory = memory
         self._arguments = base + STACK_BYTES
         self._workspace = base + STACK_BYTES + ARGUMENT_BYTES
-        make = self._fast_call if fast and _unchecked_call is not None else self._public_call
+        make = self._public_call if _unchecked_call is None else self._fast_call
         self.calls: dict[Kernel, Call] = {
             kernel: self._prepared(kernel, make, exports[kernel.export]) for kernel in KERNELS
         }

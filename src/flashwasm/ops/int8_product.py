@@ -116,7 +116,12 @@ class Int8Matrix(NotCopied):
         Returns
         -------
         numpy.ndarray of float32, shape (k, n)
+
+        Raises
+        ------
+        ClosedError
         """
+        self.runtime.check_open()
         k, n = self.shape
         panels, steps, *_ = self._codes.shape
         codes = self._codes.transpose(1, 3, 0, 2).reshape(_STEP * steps, _PANEL * panels)

@@ -88,14 +88,14 @@ class Arena:
         Linear memory as a buffer.
     blocks : dict of int to Block
         The blocks of existing arrays, by the arrays' ``id``.
-    in_use, peak : int
-        Allocated bytes now, and the maximum so far.
+    own, in_use, peak : int
+        Bytes of the runtime itself; other allocated bytes now, and their maximum so far.
     """
 
     def __init__(self, memory: SharedMemory, begin: int) -> None:
         self._memory = memory
         self._lock = threading.Lock()
-        self._end = -(-begin // ALIGNMENT) * ALIGNMENT
+        self.own = self._end = -(-begin // ALIGNMENT) * ALIGNMENT
         # Free pieces as (offset, size), sorted by offset.
         self._free: list[tuple[int, int]] = []
         # Offsets of the kept blocks, by their size.
@@ -274,7 +274,7 @@ class Arena:
             if at is None:
                 at = self._extend(size)
         if at is None:
-            raise OutOfMemoryError(size, self.in_use, self.limit)
+            raise OutOfMemoryError(size, self.own + self.in_use, self.limit)
         return at
 
     def _first_fit(self, size: int) -> int | None:

@@ -4,44 +4,34 @@ from __future__ import annotations
 
 import threading
 import weakref
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal
 
 from flashwasm.backends.registry import SANDBOX, checked_name
-from flashwasm.errors import ClosedError
 from flashwasm.host.engine import checked_variant
 from flashwasm.host.instance import INSTANCE_BYTES, Instance
 from flashwasm.host.shared_memory import PAGE_BYTES, SharedMemory, check_addresses, most_pages
 from flashwasm.host.workers import MOST_THREADS, Workers, available_cpus
 from flashwasm.keyword_hints import RUNTIME, knows_peers
 from flashwasm.runtime.arena import Arena, room
-from flashwasm.runtime.copies import copy_in_pieces
-from flashwasm.runtime.deadline import checker
 from flashwasm.runtime.not_copied import NotCopied
+from flashwasm.runtime.resident_arrays import ResidentArrays
 from flashwasm.runtime.stats import Stats
 from flashwasm.summaries import summary
-from flashwasm.validation import as_array, flag, lengths, plain_dtype, positive_int, seconds
+from flashwasm.validation import flag, positive_int, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from numpy.typing import ArrayLike, DTypeLike, NDArray
+    from numpy.typing import NDArray
 
     from flashwasm.backends.registry import BackendName
     from flashwasm.host.modules import Variant
 
     Array = NDArray[Any]
-    # Type of an array's elements, which a type checker infers from the requested dtype.
-    Scalar = TypeVar("Scalar", bound=np.generic)
-    DType: TypeAlias = type[Scalar] | np.dtype[Scalar]
 
 # First address above the modules' stack and data; see the memory map in docs/abi.md.
 _FIRST_FREE = 2 * PAGE_BYTES
 
 
-class Runtime(NotCopied):
+class Runtime(ResidentArrays, NotCopied):
     """A WebAssembly sandbox that runs kernels, with its own memory (linear memory) and threads.
 
     Parameters
@@ -95,7 +85,6 @@ class Runtime(NotCopied):
         *,
         backend: BackendName = SANDBOX,
         deterministic: bool = False,
-        _fast_calls: bool = True,
     ) -> None:
         self.deterministic = flag(deterministic, "deterministic")
         name = checked_name(backend, deterministic=self.deterministic)
@@ -113,8 +102,9 @@ class Runtime(NotCopied):
         own: list[tuple[int, int]] = []
         bases = [self.arena.allocate(INSTANCE_BYTES, own) for _ in range(self.threads)]
         self._workspace_bytes = self.arena.in_use
+        self.arena.own += self._workspace_bytes
         self.arena.in_use = self.arena.peak = 0
-        self.workers = Workers([Instance(self.variant, memory, b, fast=_fast_calls) for b in bases])
+        self.workers = Workers([Instance(self.variant, memory, b) for b in bases])
         self.kernel_calls = self.workers.first.calls
         self._finalizer = weakref.finalize(self, self.workers.stop)
         self._finalizer.atexit = False
@@ -131,88 +121,6 @@ class Runtime(NotCopied):
         self.kernel_seconds = 0.0
         self.copy_seconds = 0.0
         all_runtimes.add(self)
-
-    @overload
-    def empty(self, shape: int | Sequence[int]) -> NDArray[np.float32]: ...
-
-    @overload
-    def empty(self, shape: int | Sequence[int], dtype: DType[Scalar]) -> NDArray[Scalar]: ...
-
-    @overload
-    def empty(self, shape: int | Sequence[int], dtype: DTypeLike) -> Array: ...
-
-    def empty(self, shape: int | Sequence[int], dtype: DTypeLike = np.float32) -> Array:
-        """Return a new, uninitialised array in linear memory (a resident array).
-
-        Operations read and write such arrays without a copy. The memory is released when the array
-        and all its views are deleted. They stay readable after ``close``.
-
-        Parameters
-        ----------
-        shape : int or sequence of int
-            Shape of the array.
-        dtype : dtype, default float32
-            Dtype of the array. It must not contain Python objects.
-
-        Returns
-        -------
-        numpy.ndarray
-
-        Raises
-        ------
-        ShapeError, DTypeError, OutOfMemoryError, ClosedError
-        """
-        kind, sizes = plain_dtype(dtype, "dtype"), lengths(shape, "shape")
-        with self.lock:
-            self.check_open()
-            return self.arena.array(sizes, kind)[0]
-
-    @overload
-    def asarray(self, a: NDArray[Scalar], dtype: None = None) -> NDArray[Scalar]: ...
-
-    @overload
-    def asarray(self, a: ArrayLike, dtype: DType[Scalar]) -> NDArray[Scalar]: ...
-
-    @overload
-    def asarray(self, a: ArrayLike, dtype: DTypeLike | None = None) -> Array: ...
-
-    def asarray(self, a: ArrayLike, dtype: DTypeLike | None = None) -> Array:
-        """Return ``a`` if it already lies in linear memory, else a copy of it there.
-
-        Parameters
-        ----------
-        a : array_like
-            Array to copy.
-        dtype : dtype, optional
-            Dtype of the result. None means the dtype of ``a``.
-
-        Returns
-        -------
-        numpy.ndarray
-
-        Raises
-        ------
-        DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
-        """
-        self.check_open()
-        source = as_array(a, "a")
-        kind = plain_dtype(source.dtype, "a") if dtype is None else plain_dtype(dtype, "dtype")
-        if source.dtype == kind and self.holds(source):
-            return source
-        check = checker(self, None, "asarray")
-        copy = self.empty(source.shape, kind)
-        self.copy(copy, source, check)
-        return copy
-
-    def holds(self, x: Array) -> bool:
-        """Return True if an array lies in this runtime's linear memory.
-
-        Parameters
-        ----------
-        x : numpy.ndarray
-            The array.
-        """
-        return isinstance(x, np.ndarray) and self.arena.offset_of(x) is not None
 
     def stats(self) -> Stats:
         """Return statistics of the runtime: its memory and its work.
@@ -245,7 +153,7 @@ class Runtime(NotCopied):
     def close(self, *, cancel: bool = False) -> None:
         """End the threads and release the sandbox. A second call does nothing.
 
-        Arrays from ``empty`` and ``asarray`` stay readable, and keep linear memory until deleted.
+        Arrays that were created in the runtime stay readable, and keep linear memory until deleted.
 
         Parameters
         ----------
@@ -286,27 +194,6 @@ class Runtime(NotCopied):
     def closed(self) -> bool:
         """True if ``close`` was called, or if the runtime belongs to the parent of a fork."""
         return bool(self.closed_because)
-
-    def copy(self, target: Array, source: Array, between: Callable[[], None] | None = None) -> None:
-        """Copy source to target, between linear memory and NumPy's memory, and record the time.
-
-        Parameters
-        ----------
-        target, source : numpy.ndarray
-            As in `copy_in_pieces`.
-        between : callable, optional
-            As in `copy_in_pieces`.
-        """
-        start = perf_counter()
-        try:
-            copy_in_pieces(target, source, between)
-        finally:
-            self.copy_seconds += perf_counter() - start
-
-    def check_open(self) -> None:
-        """Raise ClosedError if the runtime is closed."""
-        if self.closed_because:
-            raise ClosedError(self.closed_because)
 
     def close_after_fork(self) -> None:
         """Close the runtime in a forked child process, which has none of its threads."""

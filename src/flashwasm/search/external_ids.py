@@ -110,19 +110,27 @@ class IdTable:
                 raise ShapeError(message)
         return [self.positions[one] for one in wanted if one in self.positions]
 
-    def find(self, ids: Ids) -> Array:
-        """Return the positions of ids, or raise if one is not in the index or is given twice."""
+    def chosen(self, wanted: Ids, positions: Array) -> Array:
+        """Return the positions that a filter chooses: it is a mask of ``positions``, or ids."""
+        mask = checked_mask(wanted, len(positions))
+        return np.array(self.known(wanted), np.int64) if mask is None else positions[mask]
+
+    def find(self, ids: Ids, *, once: bool = False) -> Array:
+        """Return the positions of ids, or raise if one is not in the index.
+
+        If ``once`` is True, also raise if an id is given twice.
+        """
         array = self._checked(ids, "ids").tolist()
-        found = {}
+        seen: set[Any] = set()
         for one in array:
             if one not in self.positions:
                 message = f"ids: {one!r} is not in the index"
                 raise IndexRangeError(message)
-            if one in found:
+            if once and one in seen:
                 message = f"ids: {one!r} is given twice"
                 raise ShapeError(message)
-            found[one] = self.positions[one]
-        return np.fromiter(found.values(), np.int64, len(found))
+            seen.add(one)
+        return np.fromiter(map(self.positions.__getitem__, array), np.int64, len(array))
 
     def free(self, positions: Array, ids: Array) -> None:
         """Remove the ids of some positions. After an interruption, the call can be repeated."""
@@ -176,6 +184,19 @@ class IdTable:
             message = f"{name}: the ids of this index are {_NAMES[self.kind]}, got {_NAMES[kind]}"
             raise DTypeError(message)
         return checked
+
+
+def checked_mask(wanted: Ids, count: int) -> Array | None:
+    """Return a filter as an array of booleans, or None if it consists of ids."""
+    if isinstance(wanted, AbstractSet):
+        return None
+    array = as_array(wanted, "filter")
+    if array.dtype != np.bool_:
+        return None
+    if array.shape != (count,):
+        message = f"filter: expected shape ({count},), got {array.shape}"
+        raise ShapeError(message)
+    return array
 
 
 # The value that means "no id", for each type of ids.

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flashwasm import validation
-from flashwasm.array_room import check_room
+from flashwasm.array_room import check_room, new_array
 from flashwasm.kernel_table import METRICS
 from flashwasm.keyword_hints import ADD, knows_peers
 from flashwasm.object_checks import dtype_name
 from flashwasm.runtime.deadline import checker, deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
-from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.runtime.splitting import in_halves
+from flashwasm.runtime.work_limits import MOST_ELEMENTS
 from flashwasm.search.external_ids import IdTable
 from flashwasm.search.parameters import DTYPES, checked_dim
 from flashwasm.search.result_keys import decoded
 from flashwasm.search.stored_vectors import LARGEST
+from flashwasm.search.vectors_by_id import VectorsById
 from flashwasm.storage.file_paths import checked_path
 from flashwasm.storage.file_writing import write_container
 from flashwasm.summaries import summary
@@ -28,6 +29,7 @@ from flashwasm.validation import choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from os import PathLike
 
     from numpy.typing import ArrayLike, NDArray
@@ -38,15 +40,14 @@ if TYPE_CHECKING:
     from flashwasm.runtime.splitting import Halves
     from flashwasm.search.external_ids import Ids
     from flashwasm.search.parameters import IndexDType
+    from flashwasm.search.stored_vectors import StoredVectors
     from flashwasm.storage.file_format import Container
 
     Array = NDArray[Any]
 
 
-class Index(NotCopied, ABC):
-    """Vectors by id, in linear memory.
-
-    Each vector has a position in storage, and an id by which the user identifies it.
+class Index(VectorsById):
+    """Vectors by id, in linear memory. A vector's position is its place in storage.
 
     Parameters
     ----------
@@ -62,6 +63,8 @@ class Index(NotCopied, ABC):
 
     # Maximum duration of `remove` in seconds. None means the runtime's timeout.
     _time_to_remove: float | None = None
+    # The vectors, which `__init__` of the class creates.
+    _vectors: StoredVectors
 
     def __init__(
         self,
@@ -81,13 +84,6 @@ class Index(NotCopied, ABC):
         # before it does anything else. If the function itself is interrupted, it is called again.
         self._unfinished: Callable[[Launch], None] | None = None
 
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __contains__(self, one: object) -> bool:
-        """Return True if an id is in the index."""
-        return one in self._names
-
     def _summary(self, **settings: object) -> str:
         """Return the text of ``repr``, without completing an interrupted change."""
         return summary(
@@ -101,11 +97,6 @@ class Index(NotCopied, ABC):
         )
 
     @property
-    def ids(self) -> Array:
-        """Ids of all vectors, in the order of their positions: int64, or str objects."""
-        return self._names.at(self._positions())
-
-    @property
     def _names(self) -> IdTable:
         """Table of the ids, after completing any interrupted change."""
         if self._unfinished is not None:
@@ -113,6 +104,21 @@ class Index(NotCopied, ABC):
             with launch.lock, launch:
                 self._finish(launch)
         return self._ids
+
+    def _alone(self) -> AbstractContextManager[object]:
+        return self._runtime.lock
+
+    def _get(self, ids: ArrayLike) -> Array:
+        launch = Launch(self._runtime, None)
+        with launch.lock, launch:
+            self._finish(launch)
+            positions = self._ids.find(ids)
+            vectors = new_array((len(positions), self.dim))
+            step = max(1, MOST_ELEMENTS // self.dim)
+            for at in range(0, len(positions), step):
+                launch.check("get")
+                vectors[at : at + step] = self._vectors.take(positions[at : at + step])
+            return vectors
 
     @knows_peers(ADD)
     def add(
@@ -170,7 +176,7 @@ class Index(NotCopied, ABC):
         launch = Launch(self._runtime, self._time_to_remove)
         with launch.lock, launch:
             self._finish(launch)
-            positions = self._ids.find(ids)
+            positions = self._ids.find(ids, once=True)
             if len(positions):
                 self._remove(launch, positions)
 
@@ -252,10 +258,6 @@ class Index(NotCopied, ABC):
     @abstractmethod
     def _remove(self, launch: Launch, positions: Array) -> None:
         """Remove the vectors at some positions, at least one."""
-
-    @abstractmethod
-    def _positions(self) -> Array:
-        """Return the positions of all vectors, in order."""
 
     @abstractmethod
     def _contents(self) -> Container:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias, get_args
 
-import numpy as np
-
-from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import INDEX_MAX_DIM, INDEX_MAX_EF, INDEX_MAX_LINKS
-from flashwasm.validation import INT32_MAX, positive_int
+from flashwasm.validation import INT32_MAX, integer, positive_int
 
 IndexDType: TypeAlias = Literal["float32", "int8"]
 DTYPES = get_args(IndexDType)
@@ -40,7 +38,4 @@ def checked_ef(ef: int, name: str) -> int:
 
 def checked_seed(seed: int) -> int:
     """Return the lowest 64 bits of a seed; any integer is accepted."""
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-        message = f"seed: expected an integer, got {seed!r}"
-        raise DTypeError(message)
-    return int(seed) & (2**64 - 1)
+    return integer(seed, "seed") & (2**64 - 1)

@@ -147,13 +147,13 @@ class StoredVectors:
                 INDEX_STORE, arguments._replace(first=first + at, vector_count=len(part))
             )
 
-    def take(self, begin: int, end: int) -> Array:
-        """Return a copy of the prepared vectors at positions [begin, end), shape (n, dim)."""
+    def take(self, positions: Array) -> Array:
+        """Return copies of the prepared vectors at some positions, shape (n, dim)."""
         if self._by_one:
-            return self.rows.all[begin:end, : self.dim].copy()
-        first, last = begin // PANEL, -(-end // PANEL)
-        rows = self.panels.all[first:last].transpose(0, 2, 1).reshape(-1, self.dim)
-        return np.ascontiguousarray(rows[begin - first * PANEL : end - first * PANEL])
+            rows: Array = self.rows.all[positions, : self.dim]
+        else:
+            rows = self.panels.all[positions // PANEL, :, positions % PANEL]
+        return np.ascontiguousarray(rows)
 
     @property
     def nbytes(self) -> int:

@@ -81,6 +81,32 @@ def filled(name, rt):
     return index
 
 
+def known_ids():
+    """Return the rows of ids that are in the index."""
+    return [
+        *(
+            r
+            for r in int_array("ids", IDS[:2], most_axes=1)
+            if not re.search(r"2\*\*64|in a list|text|bytes", r.case)
+        ),
+        row("ids beyond int64", "ids", [2**63, 5], fw.ShapeError),
+        row("ids of text", "ids", ["7"], fw.DTypeError),
+        row("ids of a single text", "ids", "7", fw.DTypeError),
+    ]
+
+
+def ids_to_get():
+    """Return further rows of the ids of vectors to return."""
+    return [
+        row("ids as a set", "ids", set(IDS[:2].tolist()), fw.DTypeError),
+        row("ids of one integer that is unknown", "ids", 100, fw.IndexRangeError),
+        row("ids of an integer beyond int64", "ids", 2**64, fw.ShapeError),
+        row("ids of True", "ids", np.True_, fw.DTypeError),
+        row("ids of a float", "ids", 1.0, fw.DTypeError),
+        unnamed("ids without end", "ids", np.broadcast_to(IDS[0], 2**50), fw.OutOfMemoryError),
+    ]
+
+
 def methods(name, searching):
     """Return the subjects of an index's methods; ``searching`` has further rows of a search."""
 
@@ -120,19 +146,18 @@ def methods(name, searching):
             f"{name}.remove",
             {"ids": IDS[:2]},
             [
-                *(
-                    r
-                    for r in int_array("ids", IDS[:2], most_axes=1)
-                    if not re.search(r"2\*\*64|in a list|text|bytes", r.case)
-                ),
-                row("ids beyond int64", "ids", [2**63, 5], fw.ShapeError),
+                *known_ids(),
                 row("ids as a set", "ids", set(IDS[:2].tolist())),
                 row("ids given twice", "ids", [7, 7], fw.ShapeError),
-                row("ids of text", "ids", ["7"], fw.DTypeError),
-                row("ids of a single text", "ids", "7", fw.DTypeError),
                 row("ids of lists in a set", "ids", {(1,), (2, 3)}, fw.DTypeError),
             ],
             remove,
+        ),
+        Subject(
+            f"{name}.get",
+            {"ids": IDS[:2]},
+            [*known_ids(), *ids_to_get()],
+            lambda rt, ids: filled(name, rt).get(ids),
         ),
         Subject(
             f"{name}.search",

@@ -28,6 +28,11 @@ def empty(rt, shape, **given):
     return found.shape, str(found.dtype)
 
 
+def zeros(rt, shape, **given):
+    """Return a copy of a resident array of zeros."""
+    return np.array(rt.zeros(shape, **given))
+
+
 def closed(_, **given):
     """Return what a runtime says after it was closed."""
     runtime = fw.Runtime(threads=1)
@@ -42,6 +47,27 @@ def dtype_option():
     """Return the rows of ``dtype``."""
     wrong = ["float31", "odd", object, "O", [("a", object)], 1.5, X, b"\xff"]
     return [row(f"dtype of {value!r:.30}", "dtype", value, fw.DTypeError) for value in wrong]
+
+
+def shape_and_dtype():
+    """Return the rows of the arguments of a new array."""
+    return [
+        *dtype_option(),
+        *(
+            row(f"shape of {value!r}", "shape", value, fw.DTypeError)
+            for value in ("ab", 1.5, None, (1, 1.5), {}, (None,), [[1]], object(), b"a")
+        ),
+        row("shape of -1", "shape", -1, fw.ShapeError),
+        row("shape with -1", "shape", (2, -1), fw.ShapeError),
+        row("shape of 65 axes", "shape", (1,) * 65, fw.ShapeError),
+        row("shape of empty rows without end", "shape", (2**62, 2**62, 0), fw.ShapeError),
+        *(
+            unnamed(f"shape of {n:.3g}", "shape", n, fw.OutOfMemoryError)
+            for n in (2**31, 2**63, 10**30)
+        ),
+        row("shape as an array", "shape", np.array([3, 4])),
+        row("shape of int64", "shape", (np.int64(3), np.uint8(4))),
+    ]
 
 
 SUBJECTS = [
@@ -73,24 +99,14 @@ SUBJECTS = [
     Subject(
         "Runtime.empty",
         {"shape": (3, 4)},
-        [
-            *dtype_option(),
-            *(
-                row(f"shape of {value!r}", "shape", value, fw.DTypeError)
-                for value in ("ab", 1.5, None, (1, 1.5), {}, (None,), [[1]], object(), b"a")
-            ),
-            row("shape of -1", "shape", -1, fw.ShapeError),
-            row("shape with -1", "shape", (2, -1), fw.ShapeError),
-            row("shape of 65 axes", "shape", (1,) * 65, fw.ShapeError),
-            row("shape of empty rows without end", "shape", (2**62, 2**62, 0), fw.ShapeError),
-            *(
-                unnamed(f"shape of {n:.3g}", "shape", n, fw.OutOfMemoryError)
-                for n in (2**31, 2**63, 10**30)
-            ),
-            row("shape as an array", "shape", np.array([3, 4])),
-            row("shape of int64", "shape", (np.int64(3), np.uint8(4))),
-        ],
+        shape_and_dtype(),
         empty,
+    ),
+    Subject(
+        "Runtime.zeros",
+        {"shape": (3, 4)},
+        shape_and_dtype(),
+        zeros,
     ),
     Subject(
         "Runtime.asarray",

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from index_rows import IDS, QUERIES, X, ids_option, vectors
+from index_rows import IDS, QUERIES, X, ids_option, ids_to_get, known_ids, vectors
 from option_rows import count, path_option, timeout_option, word
 from subject import Subject, row, unnamed
 
@@ -36,6 +36,12 @@ def removed(_, **given):
     with filled() as index:
         index.remove(**given)
         return index.search(QUERIES, 3)
+
+
+def gotten(_, ids):
+    """Return vectors by their ids."""
+    with filled() as index:
+        return index.get(ids)
 
 
 def searched(_, **given):
@@ -101,13 +107,20 @@ SUBJECTS = [
         once=True,
     ),
     Subject(
+        "ShardedIndex.get",
+        {"ids": IDS[:2]},
+        [*known_ids(), *ids_to_get()],
+        gotten,
+    ),
+    Subject(
         "ShardedIndex.search",
         {"queries": QUERIES, "k": 3},
         [
             *vectors("queries", QUERIES),
             *(r for r in count("k", 3)),
             *timeout_option(),
-            row("filter by position", "filter", np.ones(5, np.bool_), fw.DTypeError),
+            row("filter of all positions", "filter", np.ones(5, np.bool_)),
+            row("filter of too few positions", "filter", np.ones(4, np.bool_), fw.ShapeError),
             row("filter of all ids in a list", "filter", IDS.tolist()),
             row("filter of an id twice", "filter", [7, 7], fw.ShapeError),
             row("filter of all ids", "filter", {*IDS.tolist(), "other"}),

@@ -68,8 +68,9 @@ def attention(
 ) -> tuple[Array, Array]:
     """Bound the output and the log-sum-exp, given the error of the exponential.
 
-    If a score is off by d, its weight is off by a factor of exp(d). The sum of the weights and
-    their product with v are chains over the keys.
+    If a score is off by d, its weight is off by a factor of exp(d). A weight below the smallest
+    normal number may be zero. The sum of the weights and their product with v are chains over the
+    keys.
     """
     scores = reference.attention_scores(q, k, **options)
     score_error = _score_error(q, k, scores, options)
@@ -81,7 +82,8 @@ def attention(
     depth = np.where(seen, top - scores, 0)
     weights = np.where(seen, np.exp(-depth), 0)
     total = weights.sum(axis=-1, keepdims=True) + np.exp(extra - top)
-    p = weights / np.where(total == 0, 1, total)
+    divisor = np.where(total == 0, 1, total)
+    p, lost = weights / divisor, np.where(seen, SMALLEST_NORMAL / divisor, 0)
     exponent = score_error + exponential.error(depth)
     term = np.where(seen, np.expm1(exponent), 0)
     mean = (p * term).sum(axis=-1, keepdims=True)
@@ -97,7 +99,8 @@ def attention(
     chain = gamma(2 * scores.shape[-1] + 4) + exponential.relative
     # Dropout multiplies each weight once, with a factor that was rounded.
     roundings = chain if kept is None else chain + gamma(2)
-    out = ((p if kept is None else p * kept) * (term + mean + roundings)) @ absolute_v
+    weight_error = p * (term + mean + roundings) + lost
+    out = (weight_error if kept is None else weight_error * kept) @ absolute_v
     out = out + SMALLEST_NORMAL
     logarithm = np.abs(top[..., 0]) + np.log(np.maximum(total[..., 0], 1))
     lse = mean[..., 0] + chain + 3 * UNIT_ROUNDOFF * logarithm

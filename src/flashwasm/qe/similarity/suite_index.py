@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flashwasm.object_checks import instance_of
-from flashwasm.progress_bar import progress_report
-from flashwasm.qe.coverage.coverage_index import CoverageIndex
-from flashwasm.qe.scoring.scorers import CoverageScorer
-from flashwasm.qe.similarity.scorer_builder import (
-    ALL_SCORERS,
-    DEFAULT_SCORERS,
-    ScorerBuilder,
-    embedder_in_background,
+from flashwasm.qe.similarity.suite_index_file import write_suite
+from flashwasm.qe.similarity.suite_reading import (
+    IndexSettings,
+    read_folder,
+    read_index_file,
+    read_index_files,
 )
-from flashwasm.qe.similarity.stored_scorers import SuiteScorerData
-from flashwasm.qe.similarity.suite_file_merging import merge_suite_files
-from flashwasm.qe.similarity.suite_index_file import read_suite, write_suite
 from flashwasm.qe.similarity.suite_search import SuiteSearch
-from flashwasm.qe.suites.collection import collect
-from flashwasm.storage.file_paths import checked_path, checked_paths
-from flashwasm.validation import choice, flag
+from flashwasm.storage.file_paths import checked_path
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from flashwasm.encoder import SentenceEncoder
+    from flashwasm.qe.coverage.coverage_index import CoverageIndex
     from flashwasm.qe.similarity.scorer_builder import ScorerName
-    from flashwasm.qe.suites.suite import Suite
     from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["SuiteIndex"]
@@ -75,7 +68,6 @@ class SuiteIndex(SuiteSearch, items="tests"):
         progress: bool = False,
         cache: bool = True,
         runtime: Runtime | None = None,
-        _check: Callable[[Suite], None] | None = None,
     ) -> SuiteIndex:
         """Collect the tests in a folder, and build the scorers that compare them.
 
@@ -114,26 +106,8 @@ class SuiteIndex(SuiteSearch, items="tests"):
         >>> index.similar("an edge is added twice", k=3)[0].nodeid  # doctest: +SKIP
         'tests/test_graph.py::TestGraph::test_add_edge_twice'
         """
-        for name in scorers or ():
-            choice(name, "scorers", ALL_SCORERS)
-        names = scorers or DEFAULT_SCORERS
-        # A thread hashes the model's files while the suite is read.
-        opened = embedder_in_background(model, runtime, cache=cache) if "meaning" in names else None
-        with progress_report("reading the suite", show=flag(progress, "progress")) as advance:
-            suite = collect(path, cache=cache, progress=advance)
-        # The first embedding of a suite may take minutes.
-        if _check is not None:
-            _check(suite)
-        root, sources = (
-            suite.root if flag(adapted, "adapted") else None,
-            [test.source for test in suite.tests],
-        )
-        data = SuiteScorerData()
-        _add_coverage(data, suite, coverage)
-        builder = ScorerBuilder(sources, model, runtime, data, root, opened)
-        needed = scorers or (["meaning"] if model is not None else [])
-        built, missing = builder.scorers(names, needed=needed, progress=progress, cache=cache)
-        return cls(suite, built, [*missing, *builder.notes], data, builder.adaptation)
+        settings = IndexSettings(model, runtime, adapted, progress, cache)
+        return read_folder(path, settings, scorers, coverage).index(cls)
 
     @classmethod
     def load(
@@ -144,7 +118,6 @@ class SuiteIndex(SuiteSearch, items="tests"):
         adapted: bool = True,
         progress: bool = False,
         runtime: Runtime | None = None,
-        _check: Callable[[Suite], None] | None = None,
     ) -> SuiteIndex:
         """Load an index that `save` wrote. The suite's source files are not read.
 
@@ -166,15 +139,8 @@ class SuiteIndex(SuiteSearch, items="tests"):
         ------
         CorruptFileError, CapabilityError, OSError
         """
-        suite, names, data = read_suite(checked_path(path))
-        if _check is not None:
-            _check(suite)
-        root = suite.root if flag(adapted, "adapted") else None
-        builder = ScorerBuilder([test.source for test in suite.tests], model, runtime, data, root)
-        names = [name for name in names if name != CoverageScorer.name]
-        shown = flag(progress, "progress")
-        built, _ = builder.scorers(names, needed=names, progress=shown, cache=True)
-        return cls(suite, built, builder.notes, data, builder.adaptation)
+        settings = IndexSettings(model, runtime, adapted, progress)
+        return read_index_file(path, settings).index(cls)
 
     @classmethod
     def merge(
@@ -213,14 +179,8 @@ class SuiteIndex(SuiteSearch, items="tests"):
             coverage but ``coverage`` is None.
         DTypeError, CorruptFileError, CapabilityError, OSError
         """
-        files = checked_paths(paths, "paths")
-        suite, names, data = merge_suite_files(files, with_coverage=coverage is not None)
-        _add_coverage(data, suite, coverage)
-        root = suite.root if flag(adapted, "adapted") else None
-        builder = ScorerBuilder([test.source for test in suite.tests], model, runtime, data, root)
-        shown = flag(progress, "progress")
-        built, _ = builder.scorers(names, needed=names, progress=shown, cache=True)
-        return cls(suite, built, builder.notes, data, builder.adaptation)
+        settings = IndexSettings(model, runtime, adapted, progress)
+        return read_index_files(paths, settings, coverage).index(cls)
 
     def save(self, path: str | Path) -> None:
         """Write the tests and the data of the scorers to one file, atomically."""
@@ -229,10 +189,3 @@ class SuiteIndex(SuiteSearch, items="tests"):
     def changes(self) -> list[str]:
         """Return the files of the suite that were changed, removed or added since reading."""
         return self._suite.changes()
-
-
-def _add_coverage(data: SuiteScorerData, suite: Suite, coverage: CoverageIndex | None) -> None:
-    """Add the lines that the tests of a suite run to the data of its scorers."""
-    if coverage is not None and instance_of(coverage, CoverageIndex, "coverage") and suite.tests:
-        likeness = coverage.likeness([(test.nodeid, *test.also) for test in suite.tests])
-        data.rows, data.width = likeness.rows, likeness.width

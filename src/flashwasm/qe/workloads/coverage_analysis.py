@@ -51,10 +51,10 @@ class CoverageRows:
 
     def __init__(self, coverage_rows: ArrayLike, runtime: Runtime) -> None:
         rows = _checked_rows(coverage_rows)
-        size, limit = 4 * rows.size, runtime.arena.limit
-        if size > limit:
+        size, arena = 4 * rows.size, runtime.arena
+        if arena.own + size > arena.limit:
             # Fail before the slow loop over the rows, not when they are copied into linear memory.
-            raise OutOfMemoryError(size, runtime.arena.in_use, limit)
+            raise OutOfMemoryError(size, arena.own + arena.in_use, arena.limit)
         self.dim = rows.shape[1]
         self._runtime = runtime
         positions: dict[bytes, list[int]] = {}

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import INDEX_MAX_DIM
 from flashwasm.keyword_hints import INDEX, SEARCH, knows_peers
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.launch import Launch
+from flashwasm.search.external_ids import checked_mask
 from flashwasm.search.flat.panel_search import PanelSearch
 from flashwasm.search.index import Index
 from flashwasm.search.index_file import IndexFile, id_sections
 from flashwasm.search.parameters import checked_k
 from flashwasm.search.stored_vectors import StoredVectors
 from flashwasm.storage.file_format import Container
-from flashwasm.validation import as_array
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -175,13 +173,9 @@ class FlatIndex(Index):
         """Return a filter as one byte per position, or None if there is no filter."""
         if wanted is None:
             return None
-        if not isinstance(wanted, AbstractSet):
-            array = as_array(wanted, "filter")
-            if array.dtype == np.bool_:
-                if array.shape != (len(self),):
-                    message = f"filter: expected shape ({len(self)},), got {array.shape}"
-                    raise ShapeError(message)
-                return np.ascontiguousarray(array).view(np.uint8)
+        given = checked_mask(wanted, len(self))
+        if given is not None:
+            return np.ascontiguousarray(given).view(np.uint8)
         mask = np.zeros(len(self), np.uint8)
         mask[self._ids.known(wanted)] = 1
         return mask
@@ -205,9 +199,7 @@ class FlatIndex(Index):
                 if rows is None:
                     # Vectors only move towards the front, so none is written over before it is
                     # read. After an interruption, `rows` are written again and not read again.
-                    some = kept[at : at + _MOVED]
-                    begin = int(some[0])
-                    rows = self._vectors.take(begin, int(some[-1]) + 1)[some - begin]
+                    rows = self._vectors.take(kept[at : at + _MOVED])
                     progress = at, rows
                 self._vectors.put(launch, rows, at, prepared=True, room=through)
                 at, rows = progress = at + _MOVED, None
@@ -217,9 +209,9 @@ class FlatIndex(Index):
 
     def _contents(self) -> Container:
         """Return the contents of the file that `save` writes."""
-        count = len(self)
-        sections = {"vectors": self._vectors.take(0, count)}
-        sections |= id_sections(self._ids, np.arange(count))
+        positions = self._positions()
+        sections = {"vectors": self._vectors.take(positions)}
+        sections |= id_sections(self._ids, positions)
         parameters = {"dim": self.dim, "next_id": self._ids.next}
         return Container(KIND, self.metric, self.dtype, parameters, sections)
 

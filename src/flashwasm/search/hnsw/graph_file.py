@@ -22,7 +22,7 @@ def graph_sections(store: VectorGraph) -> dict[str, Array]:
     """Return the sections for vectors and graph. The seed determines the levels."""
     graph = store.graph
     live = graph.live.all[: graph.nodes]
-    vectors = store.vectors.take(0, graph.nodes)
+    vectors = store.vectors.take(np.arange(graph.nodes))
     vectors[live == 0] = 0
     links, upper_links = graph.lists()
     return {"vectors": vectors, "links": links, "upper_links": upper_links, "live": live}

@@ -116,6 +116,7 @@ class HNSWIndex(Index):
             seed=self.seed,
             coded=dtype == "int8",
         )
+        self._vectors = self._store.vectors
 
     def __repr__(self) -> str:
         return self._summary(m=self.m, ef_construction=self.ef_construction)
@@ -123,7 +124,7 @@ class HNSWIndex(Index):
     @property
     def nbytes(self) -> int:
         """Number of bytes that the vectors and the graph occupy in linear memory."""
-        return self._store.vectors.nbytes + self._store.graph.nbytes
+        return self._vectors.nbytes + self._store.graph.nbytes
 
     def _positions(self) -> Array:
         """Return the positions of all vectors; positions of removed vectors lie between them."""

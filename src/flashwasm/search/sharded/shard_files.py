@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
-from flashwasm.errors import CorruptFileError
+from flashwasm.errors import CorruptFileError, DTypeError, ShapeError
 from flashwasm.kernel_table import INDEX_MAX_DIM
 from flashwasm.search.index_file import IndexFile, id_sections
 from flashwasm.storage.file_format import Container
@@ -180,6 +180,20 @@ class ShardFile(IndexFile):
         given = self.options.get("metric", "cosine"), self.options.get("dtype", "float32")
         if given != (self.metric, self.dtype):
             self.refuse(f"its shards are of metric {given[0]!r:.40} and dtype {given[1]!r:.40}")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Arguments with which the index was created, not yet checked."""
+        sizes = {"kind": self.kind, "dim": self.dim, "shard_size": self.shard_size}
+        return self.options | sizes
+
+    @contextmanager
+    def refuse_arguments(self) -> Iterator[None]:
+        """Refuse the file if the index cannot be created with its arguments."""
+        try:
+            yield
+        except (ShapeError, DTypeError, TypeError) as error:
+            self.refuse(str(error))
 
     def shard_paths(self) -> Iterator[Path]:
         """Yield the path of each shard's file, or raise CorruptFileError if it is missing."""

@@ -9,21 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm import validation
-from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.runtime.deadline import Deadline, deadline
 from flashwasm.runtime.locks import held, renewed_after_fork
-from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.search.external_ids import IdTable
 from flashwasm.search.parameters import checked_k
-from flashwasm.search.sharded.shard_files import (
-    GONE,
-    ShardFile,
-    ShardSettings,
-    read_shards,
-    save_shards,
-)
+from flashwasm.search.sharded.shard_files import GONE, ShardSettings, read_shards, save_shards
 from flashwasm.search.sharded.shards import CLASSES, Shards, most_vectors
 from flashwasm.search.stored_vectors import LARGEST
+from flashwasm.search.vectors_by_id import VectorsById
 from flashwasm.storage.file_paths import checked_path
 from flashwasm.summaries import summary
 
@@ -35,12 +28,13 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from flashwasm.search.external_ids import Ids
+    from flashwasm.search.sharded.shard_files import ShardFile
     from flashwasm.search.sharded.shards import IndexKind, IndexOptions, SearchOptions
 
     Array = NDArray[Any]
 
 
-class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
+class ShardedIndex(VectorsById, AbstractContextManager["ShardedIndex"]):
     """Vector index that consists of several indexes (shards), each with its own linear memory.
 
     A search goes through every shard and merges the results. With "flat" shards, they are exactly
@@ -101,21 +95,22 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         # A function that completes an interrupted change, as in `Index`.
         self._unfinished: Callable[[], None] | None = None
 
-    def __len__(self) -> int:
-        with self._lock:
-            self._finish()
-            return len(self._ids)
-
     def __repr__(self) -> str:
         return summary(self, repr(self.kind), **self._shards.facts(), vectors=len(self._ids))
+
+    def __enter__(self) -> ShardedIndex:
+        self._shards.check_open()
+        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __contains__(self, one: object) -> bool:
+    @property
+    def _names(self) -> IdTable:
         with self._lock:
-            self._finish()
-            return one in self._ids
+            if self._unfinished is not None:
+                self._finish()
+            return self._ids
 
     @property
     def shards(self) -> int:
@@ -158,13 +153,10 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         with held(self._lock, until):
             self._finish()
             names = self._ids.new(ids, len(rows))
-            at = 0
-            while at < len(rows):
-                if len(self._shards[-1]) >= self.shard_size:
-                    self._shards.begin()
-                some = slice(at, at + self.shard_size - len(self._shards[-1]))
-                self._fill(rows[some], names[some], until)
-                at = some.stop
+            while len(rows):
+                room = self._shards.room_in_last(self.shard_size)
+                self._fill(rows[:room], names[:room], until)
+                rows, names = rows[room:], names[room:]
 
     def search(
         self,
@@ -185,7 +177,7 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         timeout : float, optional
             Maximum duration of the call in seconds. None means no limit.
         options : keyword arguments
-            Other arguments of the ``search`` method of the shards' class; no mask as ``filter``.
+            Other arguments of the ``search`` method of the shards' class.
 
         Returns
         -------
@@ -203,7 +195,7 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         with held(self._lock, until):
             self._finish()
             if (wanted := options.get("filter")) is not None:
-                options["filter"] = set(self._ids.known(wanted))
+                options["filter"] = set(self._ids.chosen(wanted, self._positions()).tolist())
             scores, numbers = self._shards.search(queries, count, until, options)
             return scores, self._ids.at(numbers)
 
@@ -225,14 +217,12 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         """
         with self._lock:
             self._finish()
-            numbers = self._ids.find(ids)
+            numbers = self._ids.find(ids, once=True)
             homes, names = self._homes[numbers], self._ids.at(numbers)
 
             def remove() -> None:
-                for home in np.unique(homes):
-                    shard, some = self._shards[home], homes == home
-                    shard.remove([n for n in numbers[some].tolist() if n in shard])
-                    self._ids.free(numbers[some], names[some])
+                self._shards.remove(numbers, homes)
+                self._ids.free(numbers, names)
                 self._homes[numbers] = GONE
 
             self._unfinished = remove
@@ -280,14 +270,10 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         validation.positive_int(1 if threads is None else threads, "threads")
 
         def read(file: ShardFile) -> ShardedIndex:
-            size = file.shard_size
+            with file.refuse_arguments():
+                index = cls(threads=threads, **file.arguments)
             try:
-                index = cls(file.kind, file.dim, shard_size=size, threads=threads, **file.options)
-            except (ShapeError, DTypeError, TypeError) as error:
-                file.refuse(str(error))
-            try:
-                for number, shard_path in enumerate(file.shard_paths()):
-                    index._shards.load(number, shard_path)
+                index._shards.load(file.shard_paths())
                 index._homes, index._ids = file.homes(index._shards)
             except BaseException:
                 index.close()
@@ -296,9 +282,23 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
 
         return read_shards(path, tuple(CLASSES), read)
 
+    def _alone(self) -> AbstractContextManager[object]:
+        return self._lock
+
+    def _positions(self) -> Array:
+        return np.flatnonzero(self._homes != GONE)
+
+    def _get(self, ids: ArrayLike) -> Array:
+        with self._lock:
+            self._finish()
+            numbers = self._ids.find(ids)
+            return self._shards.get(numbers, self._homes[numbers])
+
     def _finish(self) -> None:
-        """Complete an interrupted change."""
-        if self._unfinished is not None:
+        """Complete an interrupted change, or raise ClosedError if the shards are closed."""
+        if self._unfinished is None:
+            self._shards.check_open()
+        else:
             self._unfinished()
             self._unfinished = None
 

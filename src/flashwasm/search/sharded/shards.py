@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
 
+from flashwasm.array_room import new_array
 from flashwasm.errors import DTypeError
 from flashwasm.runtime.runtime import Runtime
 from flashwasm.search.flat.flat_index import FlatIndex
 from flashwasm.search.hnsw.hnsw_index import HNSWIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
@@ -100,6 +101,10 @@ class Shards:
         sizes = {"dim": first.dim, "metric": first.metric, "dtype": first.dtype}
         return {**sizes, "shards": len(self), "closed": self.first_runtime.closed}
 
+    def check_open(self) -> None:
+        """Raise ClosedError if the shards are closed."""
+        self.first_runtime.check_open()
+
     @property
     def first_runtime(self) -> Runtime:
         """Runtime of the first shard."""
@@ -108,7 +113,7 @@ class Shards:
     def begin(self) -> Shard:
         """Append an empty shard, and return it."""
         if self._runtimes:
-            self.first_runtime.check_open()
+            self.check_open()
         runtime = Runtime(self._threads)
         try:
             shard = self._make(runtime=runtime)
@@ -119,16 +124,37 @@ class Shards:
         self._shards.append(shard)
         return shard
 
-    def load(self, number: int, path: Path) -> None:
-        """Read a shard from its file, and replace the empty shard of that number."""
-        while number >= len(self._shards):
+    def room_in_last(self, size: int) -> int:
+        """Return the room in the last shard, and begin a new one if it has ``size`` vectors."""
+        if len(self._shards[-1]) >= size:
             self.begin()
-        self._shards[number] = self._class.load(path, runtime=self._runtimes[number])
+        return size - len(self._shards[-1])
+
+    def load(self, paths: Iterable[Path]) -> None:
+        """Read each shard from its file; there is one shard so far, which is empty."""
+        for number, path in enumerate(paths):
+            if number:
+                self.begin()
+            self._shards[number] = self._class.load(path, runtime=self._runtimes[number])
 
     def number_anew(self, ids: Array) -> None:
         """Replace each vector's id by the index of that id in the ascending array ``ids``."""
         for shard in self._shards:
             shard._number_anew(ids)  # noqa: SLF001 - only ids that no user sees may change.
+
+    def get(self, ids: Array, homes: Array) -> Array:
+        """Return the vector of each id in ``ids`` from the shard whose number is in ``homes``."""
+        self.check_open()
+        vectors = new_array((len(ids), self._shards[0].dim))
+        for home in np.unique(homes):
+            vectors[homes == home] = self._shards[home].get(ids[homes == home])
+        return vectors
+
+    def remove(self, ids: Array, homes: Array) -> None:
+        """Remove each id in ``ids`` from the shard whose number is in ``homes``, if it is there."""
+        for home in np.unique(homes):
+            shard = self._shards[home]
+            shard.remove([one for one in ids[homes == home].tolist() if one in shard])
 
     def close(self) -> None:
         """Close the runtimes of all shards."""
