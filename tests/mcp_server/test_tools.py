@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import flashwasm as fw
 from flashwasm.cli import main
 
 pytest.importorskip("mcp")
@@ -19,6 +20,8 @@ from mcp import Client, StdioServerParameters, stdio_client
 # Of NumPy's tests those of one module, so that a few seconds are enough.
 TESTS = Path(np.__file__).parent / "polynomial" / "tests" / "test_polyutils.py"
 PRODUCT = TESTS.parents[1] / "polyutils.py"
+# coverage.py measures the package in the working folder, not those that are installed.
+MEASURED = Path(fw.__file__).parent
 RUN = [sys.executable, "-m", "flashwasm"]
 
 
@@ -100,8 +103,8 @@ def test_every_tool_gives_the_answer_of_its_command(diff, database, tmp_path):
             ["defects", "match", str(report), "--library", str(library), "--explain"],
         ),
         (
-            ("coverage_gap", {"coverage": data, "root": str(TESTS.parents[1]), "count": 2}),
-            ["coverage", "gap", "--coverage", data, "--root", str(TESTS.parents[1]), "-k", 2],
+            ("coverage_gap", {"coverage": data, "root": str(MEASURED), "count": 2}),
+            ["coverage", "gap", "--coverage", data, "--root", str(MEASURED), "-k", 2],
         ),
     ]
     for result, (call, arguments) in zip(ask(*(c for c, _ in calls)), calls, strict=True):
