@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from flashwasm.qe.defects.tracebacks import Failure, Frame
 
-__all__ = ["Fingerprint", "Function", "fingerprint", "masked", "same_test_name"]
+__all__ = ["Fingerprint", "Function", "case_of", "fingerprint", "masked", "same_test_name"]
 
 # Maximum number of characters of a message.
 _KEPT = 4000
@@ -108,7 +108,7 @@ class Fingerprint:
     @property
     def case(self) -> str:
         """Parameters or description of a subtest in the node id, such as "[1]" or " (i=1)"."""
-        return _case_of(self.test)
+        return case_of(self.test)
 
     @property
     def raises_on_purpose(self) -> bool:
@@ -176,12 +176,12 @@ def same_test_name(one: str, other: str) -> bool:
 
 def _parts(test: str) -> list[str]:
     """Return the folders, file, classes and function in a test's name."""
-    name = test.removesuffix(_case_of(test))
+    name = test.removesuffix(case_of(test))
     return [part for part in _SEPARATOR.split(name) if part not in {"", "py"}]
 
 
-def _case_of(test: str) -> str:
-    """Return all that follows the name of the function in a test's name."""
+def case_of(test: str) -> str:
+    """Return what follows the function in a test's name, such as "[1]"; "" if nothing does."""
     found = _CASE.search(test.partition("::")[2] or test)
     return found[0] if found else ""
 
