@@ -126,7 +126,10 @@ def test_coverage_who_takes_files_from_the_working_folder(project, monkeypatch):
     [
         ("tests/test_a.py::test_ad", "the nearest is tests/test_a.py::test_add; "),
         # The function has moved to another file or class: its name is right.
-        ("tests/test_b.py::TestA::test_root[3]", "are tests/web/test_a.py::test_root, test_a.py::test_root; "),
+        (
+            "tests/test_b.py::TestA::test_root[3]",
+            "are tests/web/test_a.py::test_root, test_a.py::test_root; ",
+        ),
         ("TestB::test_one", "the nearest are tests/test_a.py::TestA::test_one, tests/web/"),
         ("tests/test_a.py::unlike", ""),
         ("tests/test_a.py::", ""),

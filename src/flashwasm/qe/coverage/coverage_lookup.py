@@ -169,7 +169,8 @@ class CoverageLookup:
         checked_text(nodeid, "nodeid")
         if not (named := node_ids_named(nodeid, self._places, self._data.source.parent)):
             raise ShapeError(
-                f"no test {nodeid!r} in the coverage database; {nearest_node_ids(nodeid, self._places)}"
+                f"no test {nodeid!r} in the coverage database; "
+                f"{nearest_node_ids(nodeid, self._places)}"
                 "correct the node id, or record the database again with: pytest --fw-record DB"
             )
         return [self._places[name] for name in named]
