@@ -124,13 +124,16 @@ def test_coverage_who_takes_files_from_the_working_folder(project, monkeypatch):
 @pytest.mark.parametrize(
     ("query", "suggested"),
     [
-        ("tests/test_a.py::test_ad", "the nearest is tests/test_a.py::test_add; "),
+        ("tests/test_c.py::test_ad", "the nearest is tests/test_a.py::test_add; "),
         # The function has moved to another file or class: its name is right.
         (
             "tests/test_b.py::TestA::test_root[3]",
             "are tests/web/test_a.py::test_root, test_a.py::test_root; ",
         ),
         ("TestB::test_one", "the nearest are tests/test_a.py::TestA::test_one, tests/web/"),
+        # In the file that the query names, a less similar name suffices.
+        ("web/test_a.py::test_roof_wall", "the nearest is tests/web/test_a.py::test_root; "),
+        ("web/test_b.py::test_roof_wall", ""),
         ("tests/test_a.py::unlike", ""),
         ("tests/test_a.py::", ""),
     ],

@@ -22,8 +22,8 @@ __all__ = ["NodeIdLookup", "nearest_node_ids", "node_ids_named", "without_parame
 _NAMED_AT_MOST = 10
 # Maximum number of node ids that an error message suggests for a mistyped one.
 _SUGGESTED_AT_MOST = 3
-# Minimum similarity of the names of two functions, as difflib measures it, for a suggestion. It is
-# high because most names begin with test_.
+# Minimum similarity of the names of two functions in different files, as difflib measures it, for a
+# suggestion. It is high because most names begin with test_.
 _SIMILAR_NAMES = 0.75
 # The end of the node id of a case, without the file: test_add[1-2].
 _CASE = re.compile(r"\w+\[.*\]")
@@ -98,26 +98,34 @@ def nearest_node_ids(query: str, nodeids: Collection[str]) -> str:
     Returns
     -------
     str
-        The node ids, without parameters, whose functions have the same name or a similar one, the
-        nearest first; "" if there is none.
+        The node ids, without parameters, whose functions have the same name, or else a similar name
+        in the query's file, or else a similar name in any file, the nearest first; "" if there is
+        none.
 
     Examples
     --------
-    >>> nearest_node_ids("test_a.py::test_ad", ["test_a.py::test_add[1]", "test_a.py::test_mul"])
+    >>> nearest_node_ids("test_a.py::test_ad", ["test_a.py::test_add[1]", "test_b.py::test_mul"])
     'the nearest is test_a.py::test_add; '
     """
-    by_function: dict[str, dict[str, None]] = {}
-    for nodeid in map(without_parameters, nodeids):
-        by_function.setdefault(nodeid.rpartition("::")[2], {})[nodeid] = None
+    everywhere: dict[str, dict[str, None]] = {}
+    own: dict[str, dict[str, None]] = {}
     wanted = without_parameters(query)
-    function = wanted.rpartition("::")[2]
+    file, function = wanted.partition("::")[0], wanted.rpartition("::")[2]
+    for nodeid in map(without_parameters, nodeids):
+        path, name = nodeid.partition("::")[0], nodeid.rpartition("::")[2]
+        everywhere.setdefault(name, {})[nodeid] = None
+        if path.endswith(file):
+            own.setdefault(name, {})[nodeid] = None
     # Comparing names of functions, which are short, takes far less time than whole node ids.
-    similar = (
-        [function]
-        if function in by_function
-        else get_close_matches(function, by_function, cutoff=_SIMILAR_NAMES)
+    candidates = (
+        list(everywhere.get(function, ()))
+        or [one for name in get_close_matches(function, own) for one in own[name]]
+        or [
+            one
+            for name in get_close_matches(function, everywhere, cutoff=_SIMILAR_NAMES)
+            for one in everywhere[name]
+        ]
     )
-    candidates = [nodeid for name in similar for nodeid in by_function[name]]
     found = get_close_matches(wanted, candidates, _SUGGESTED_AT_MOST, cutoff=0)
     if not found:
         return ""
