@@ -489,7 +489,7 @@ def test_skipped_files_are_named_on_stderr(model, folders):
     result = invoke("similar", ".", "-q", "edge")
     lines = result.stderr.splitlines()
     assert len(lines) == 6
-    assert re.fullmatch(r"skipped .*/test_0\.py: not Python: .* \(line 1\)", lines[0])
+    assert re.fullmatch(r"skipped test_0\.py: not Python: .* \(line 1\)", lines[0])
     assert lines[5] == "skipped 2 more (--json names them)"
     skipped = json.loads(invoke("similar", ".", "-q", "edge", "--json").stdout)["skipped"]
     assert len(skipped) == 7

@@ -58,7 +58,7 @@ def note_missing(missing: Iterable[str]) -> None:
 def note_skipped(skipped: Sequence[Skipped]) -> None:
     """Name on stderr the first files that could not be read, and the number of the others."""
     for one in skipped[:_NAMED_AT_MOST]:
-        note(f"skipped {one.path}: {one.reason}")
+        note(f"skipped {from_here(one.path)}: {one.reason}")
     if (more := len(skipped) - _NAMED_AT_MOST) > 0:
         note(f"skipped {more:,} more (--json names them)")
 

@@ -110,6 +110,7 @@ def test_an_inherited_test_is_found_by_any_of_its_node_ids(build, suite):
         ),
         ("TestGraph::test_remove", "2 node ids"),
         ("test_graph.py::TestGraph::test_no", "has the form of a node id, but no test has it"),
+        ("test_graph.py::TestGraph::test_remov", "nearest are suite/.*::test_remove, .*; `pytest"),
         ("no.py::", "has the form of a node id"),
         ("", "query is empty"),
         (" \n", "query is empty"),

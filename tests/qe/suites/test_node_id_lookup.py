@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 import flashwasm as fw
 from flashwasm.cli import main
-from flashwasm.qe.suites.node_id_lookup import node_ids_named, without_parameters
+from flashwasm.qe.suites.node_id_lookup import nearest_node_ids, node_ids_named, without_parameters
 from small_project import record_coverage, write_project
 
 NODEIDS = {
@@ -119,3 +119,32 @@ def test_coverage_who_takes_files_from_the_working_folder(project, monkeypatch):
     arguments = ["coverage", "who", "../shop/limits.py:10", "--coverage", "../.coverage"]
     result = CliRunner().invoke(main, arguments)
     assert "tests/test_limits.py::test_small" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("query", "suggested"),
+    [
+        ("tests/test_c.py::test_ad", "the nearest is tests/test_a.py::test_add; "),
+        # The function has moved to another file or class: its name is right.
+        (
+            "tests/test_b.py::TestA::test_root[3]",
+            "are tests/web/test_a.py::test_root, test_a.py::test_root; ",
+        ),
+        ("TestB::test_one", "the nearest are tests/test_a.py::TestA::test_one, tests/web/"),
+        # In the file that the query names, a less similar name suffices.
+        ("web/test_a.py::test_roof_wall", "the nearest is tests/web/test_a.py::test_root; "),
+        ("web/test_b.py::test_roof_wall", ""),
+        ("tests/test_a.py::unlike", ""),
+        ("tests/test_a.py::", ""),
+    ],
+)
+def test_the_nearest_node_ids_are_suggested(query, suggested):
+    found = nearest_node_ids(query, NODEIDS)
+    assert suggested in found
+    assert bool(suggested) == bool(found)
+
+
+def test_at_most_three_node_ids_are_suggested():
+    nodeids = [f"tests/test_{i}.py::test_add" for i in range(9)]
+    assert nearest_node_ids("test_7.py::test_add", nodeids).count("::") == 3
+    assert "are tests/test_7.py::test_add, " in nearest_node_ids("test_7.py::test_add", nodeids)

@@ -16,7 +16,7 @@ from flashwasm.qe.coverage.coverage_match import CoverageMatch
 from flashwasm.qe.coverage.coverage_matrix import CoverageMatrix, union
 from flashwasm.qe.coverage.names_by_end import position_of_file, value_by_end
 from flashwasm.qe.scoring.inverted_index import InvertedIndex, RowSimilarity
-from flashwasm.qe.suites.node_id_lookup import node_ids_named
+from flashwasm.qe.suites.node_id_lookup import nearest_node_ids, node_ids_named
 from flashwasm.summaries import counted, summary
 from flashwasm.validation import positive_int
 
@@ -169,8 +169,9 @@ class CoverageLookup:
         checked_text(nodeid, "nodeid")
         if not (named := node_ids_named(nodeid, self._places, self._data.source.parent)):
             raise ShapeError(
-                f"no test {nodeid!r} in the coverage database; correct the node id, or record the "
-                "database again with: pytest --fw-record DB"
+                f"no test {nodeid!r} in the coverage database; "
+                f"{nearest_node_ids(nodeid, self._places)}"
+                "correct the node id, or record the database again with: pytest --fw-record DB"
             )
         return [self._places[name] for name in named]
 

@@ -6,6 +6,7 @@ import os
 import posixpath
 import re
 from collections.abc import Collection, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,15 @@ from flashwasm.object_checks import checked_text
 if TYPE_CHECKING:
     from flashwasm.qe.suites.suite import CollectedTest
 
-__all__ = ["NodeIdLookup", "node_ids_named", "without_parameters"]
+__all__ = ["NodeIdLookup", "nearest_node_ids", "node_ids_named", "without_parameters"]
 
 # Maximum number of candidates in an error message.
 _NAMED_AT_MOST = 10
+# Maximum number of node ids that an error message suggests for a mistyped one.
+_SUGGESTED_AT_MOST = 3
+# Minimum similarity of the names of two functions in different files, as difflib measures it, for a
+# suggestion. It is high because most names begin with test_.
+_SIMILAR_NAMES = 0.75
 # The end of the node id of a case, without the file: test_add[1-2].
 _CASE = re.compile(r"\w+\[.*\]")
 
@@ -77,6 +83,53 @@ def node_ids_named(query: str, nodeids: Collection[str], root: Path | None = Non
         if found:
             return found
     return []
+
+
+def nearest_node_ids(query: str, nodeids: Collection[str]) -> str:
+    """Return the part of an error message that suggests node ids for a mistyped one.
+
+    Parameters
+    ----------
+    query : str
+        Text that names no test.
+    nodeids : collection of str
+        Node ids to choose from.
+
+    Returns
+    -------
+    str
+        The node ids, without parameters, whose functions have the same name, or else a similar name
+        in the query's file, or else a similar name in any file, the nearest first; "" if there is
+        none.
+
+    Examples
+    --------
+    >>> nearest_node_ids("test_a.py::test_ad", ["test_a.py::test_add[1]", "test_b.py::test_mul"])
+    'the nearest is test_a.py::test_add; '
+    """
+    everywhere: dict[str, dict[str, None]] = {}
+    own: dict[str, dict[str, None]] = {}
+    wanted = without_parameters(query)
+    file, function = wanted.partition("::")[0], wanted.rpartition("::")[2]
+    for nodeid in map(without_parameters, nodeids):
+        path, name = nodeid.partition("::")[0], nodeid.rpartition("::")[2]
+        everywhere.setdefault(name, {})[nodeid] = None
+        if path.endswith(file):
+            own.setdefault(name, {})[nodeid] = None
+    # Comparing names of functions, which are short, takes far less time than whole node ids.
+    candidates = (
+        list(everywhere.get(function, ()))
+        or [one for name in get_close_matches(function, own) for one in own[name]]
+        or [
+            one
+            for name in get_close_matches(function, everywhere, cutoff=_SIMILAR_NAMES)
+            for one in everywhere[name]
+        ]
+    )
+    found = get_close_matches(wanted, candidates, _SUGGESTED_AT_MOST, cutoff=0)
+    if not found:
+        return ""
+    return f"the nearest {'is' if len(found) == 1 else 'are'} {', '.join(found)}; "
 
 
 def without_parameters(nodeid: str) -> str:
@@ -145,6 +198,7 @@ class NodeIdLookup:
         if "::" in query and not any(letter.isspace() for letter in query):
             raise ShapeError(
                 f"query {query!r} has the form of a node id, but no test has it; "
+                f"{nearest_node_ids(query, self._positions)}"
                 "`pytest --collect-only -q` prints the node ids"
             )
         return None
