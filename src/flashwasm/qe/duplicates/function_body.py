@@ -167,7 +167,8 @@ class _ModuleScope:
         node, nodes, owner = function
         if not any(isinstance(n, (ast.Call, ast.Assert, ast.Raise)) for n in nodes):
             return None
-        context = self._context(node, nodes, owner)
+        # A decorator or a default may use a value of the file, such as a list of parameters.
+        context = self._context(node, [*nodes, *_walk([*node.decorator_list, node.args])], owner)
         decorators = [ast.dump(decorator) for decorator in node.decorator_list]
         head = repr((type(node).__name__, ast.dump(node.args), decorators, context))
         exact = _digest(head, node.body)
@@ -264,6 +265,6 @@ def _depth(node: ast.AST) -> int:
     return depth
 
 
-def _walk(statements: list[ast.stmt]) -> list[ast.AST]:
-    """Return all nodes of some statements."""
-    return [node for statement in statements for node in ast.walk(statement)]
+def _walk(trees: Sequence[ast.AST]) -> list[ast.AST]:
+    """Return all nodes of some trees."""
+    return [node for tree in trees for node in ast.walk(tree)]
