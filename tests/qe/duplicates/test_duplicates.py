@@ -99,6 +99,22 @@ def test_bodies_that_are_not_the_same(folder, source):
     assert groups(folder, x=source) == []
 
 
+@pytest.mark.parametrize(
+    ("head", "grouped"),
+    [
+        ('@pytest.mark.parametrize("x", CASES)\ndef test_a(x)', False),
+        ('@pytest.mark.parametrize("x", cases())\ndef test_a(x)', False),
+        ("@needs\ndef test_a()", False),
+        ("def test_a(x=CASES)", False),
+        ('@pytest.mark.parametrize("x", [1, 2])\ndef test_a(x)', True),
+    ],
+)
+def test_decorators_and_defaults_that_use_values_of_two_files_differ(folder, head, grouped):
+    source = f"import pytest\nCASES = [{{0}}]\ndef cases(): return CASES\n{head}: assert len('abc')"
+    found = groups(folder, one=source.format(1), two=source.format(2))
+    assert bool(found) == grouped
+
+
 def test_equal_names_count_as_the_same_only_if_they_mean_the_same(folder):
     test = "def test_a(): assert same(1)\n"
     imported = "from lib import same\n"

@@ -210,7 +210,8 @@ class _ModuleScope:
         """Return the meanings of the free names of a function and what runs around it."""
         given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
         arguments = {argument.arg for argument in given}
-        outside = [n for one in (*node.decorator_list, node.args) for n in ast.walk(one)]
+        # A decorator or a default may use a value of the file, such as a list of parameters.
+        outside = _walk([*node.decorator_list, node.args])
         context = self._meanings([*nodes, *outside], arguments)
         first = given[0].arg if given and owners else ""
         if owners and _depends_on_class(nodes, first):
@@ -291,6 +292,6 @@ def _depth(node: ast.AST) -> int:
     return depth
 
 
-def _walk(statements: list[ast.stmt]) -> list[ast.AST]:
-    """Return all nodes of some statements."""
-    return [node for statement in statements for node in ast.walk(statement)]
+def _walk(trees: Sequence[ast.AST]) -> list[ast.AST]:
+    """Return all nodes of some trees."""
+    return [node for tree in trees for node in ast.walk(tree)]
