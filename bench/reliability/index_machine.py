@@ -186,6 +186,19 @@ class IndexMachine(RuleBasedStateMachine):
             # An index whose strings were all removed returns None, a new one -1.
             assert not self.model or ids.tolist() == expected[1].tolist()
 
+    @precondition(lambda self: self.model)
+    @rule(data=st.data())
+    def get(self, data: st.DataObject) -> None:
+        """Return vectors by their ids."""
+        ids = data.draw(st.lists(st.sampled_from(list(self.model)), min_size=1))
+        rows = np.stack([self.model[one] for one in ids])
+        if self.options["metric"] == "cosine":
+            lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+            rows = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+            np.testing.assert_allclose(self.index.get(ids), rows, rtol=1e-6)
+        else:
+            assert np.array_equal(self.index.get(ids), rows)
+
     @rule()
     def save_and_load(self) -> None:
         """Save the index, load it, compare the answers, and continue with the loaded index."""
@@ -233,10 +246,10 @@ class IndexMachine(RuleBasedStateMachine):
         assert len(self.index) == len(self.model)
         assert all(one in self.index for one in self.model)
         assert not any(one in self.index for one in self.removed)
-        if self.kind == "FlatIndex":
-            assert self.index.ids.tolist() == list(self.model)
-        elif self.kind == "HNSWIndex":
+        if self.kind == "HNSWIndex":
             assert set(self.index.ids.tolist()) == self.model.keys()
+        else:
+            assert self.index.ids.tolist() == list(self.model)
 
     def teardown(self) -> None:
         """Close the index: it is refused afterwards, and no byte was lost."""

@@ -29,7 +29,8 @@ def project(tmp_path):
 
 def command(project, before=""):
     """Return the arguments of a process that records, after it has run some code."""
-    code = f"{before}\nimport pytest, sys; sys.exit(pytest.main(['--fw-record', 'x.db', '-q']))"
+    options = ["-p", "flashwasm.pytest_plugin", "--fw-record", "x.db", "-q"]
+    code = f"{before}\nimport pytest, sys; sys.exit(pytest.main({options}))"
     return {
         "args": [sys.executable, "-c", code],
         "cwd": project,

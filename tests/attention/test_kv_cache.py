@@ -1,5 +1,6 @@
 """KVCache: the numbers it stores, the bits of attention on it, and the input it refuses."""
 
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -369,3 +370,51 @@ def test_threads_append_at_once(one_thread):
     keys, values = cache.numpy()
     assert keys.shape == (1, 1, 2, 4)
     assert_same_bits(keys, -values)
+
+
+@pytest.mark.parametrize("queries", [1, 5])
+def test_no_call_sees_half_of_another_threads_change(queries):
+    """All values of the cache are equal at any moment, so their mean is one of them."""
+    with fw.Runtime(threads=1) as runtime:
+        cache = fw.KVCache(2, 8, 64, runtime=runtime)
+        found, stop = [], threading.Event()
+
+        def look():
+            while not stop.is_set():
+                found.append(cache.attention(np.ones((2, queries, 8), np.float32)))
+
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        looking = threading.Thread(target=look)
+        looking.start()
+        try:
+            for i in range(2000):
+                count = 10 if i % 2 else 64
+                cache.truncate(0)
+                cache.append(np.zeros((2, count, 8)), np.full((2, count, 8), float(i)))
+        finally:
+            stop.set()
+            looking.join()
+            sys.setswitchinterval(before)
+        for out in found:
+            assert np.abs(out - np.round(out[0, 0, 0])).max() < 0.01
+
+
+def test_a_call_waits_for_another_thread_no_longer_than_its_timeout(one_thread):
+    cache = filled(one_thread, "float32", normal(1, 4, 8), normal(1, 4, 8))
+    held, stop = threading.Event(), threading.Event()
+
+    def hold():
+        with cache._lock:  # noqa: SLF001 - as a long call of the other thread does.
+            held.set()
+            stop.wait(10)
+
+    holding = threading.Thread(target=hold)
+    holding.start()
+    held.wait(10)
+    try:
+        with pytest.raises(fw.DeadlineExceeded):
+            cache.attention(normal(1, 1, 8), timeout=0.01)
+    finally:
+        stop.set()
+        holding.join()

@@ -82,6 +82,7 @@ def results(q: Floats, options: fw.AttentionOptions, asked: bool, path: str) -> 
     assert_type(cache.attention(q, return_lse=True), tuple[Floats, Floats])
     assert_type(fw.layer_norm([[1.0, 2.0]]), Floats)
     assert_type(fw.cosine_top_k(q[0], q[0], 1), tuple[Floats, npt.NDArray[np.int64]])
+    assert_type(fw.FlatIndex(8).get("a"), Floats)
     assert_type(fw.FlatIndex(8).search(q[0], 1), tuple[Floats, npt.NDArray[Any]])
     with fw.Runtime() as rt:
         assert_type(rt.empty((2, 3)), Floats)

@@ -3,6 +3,7 @@
 import re
 
 from checkout import ROOT, SOURCE, TESTS
+from flashwasm.qe import changes
 
 # Files and folders at the top of the checkout, without those whose names begin with a dot.
 TOP = {
@@ -85,3 +86,9 @@ def test_the_files_that_the_pages_of_promises_name_exist():
         assert len(paths) >= 5
         missing = [path for path in paths if not (ROOT / path).exists()]
         assert not missing, f"{page.name} names {missing}"
+
+
+def test_the_map_of_the_package_of_changes_names_every_module():
+    modules = {path.stem for path in (SOURCE / "qe" / "changes").glob("*.py")} - {"__init__"}
+    named = set(re.findall(r"`(\w+)`", changes.__doc__))
+    assert named == modules, "name each module in src/flashwasm/qe/changes/__init__.py"

@@ -87,13 +87,8 @@ def read_adapter(kind: type[AnyAdapter], path: Path, runtime: Runtime | None) ->
 
 def _check(sections: dict[str, Array], adapter: Adapter, progress: Progress) -> None:
     """Raise ValueError if no adapter can have written these sections and this progress."""
-    updates, seen, *powers = progress
-    if not all(type(n) is int and n >= 0 for n in (updates, seen)) or seen > updates:
-        message = f"{updates!r} updates, {seen!r} of them since the last consolidation"
-        raise ValueError(message)
-    if not all(type(p) is float and 0 <= p <= 1 for p in powers):
-        message = f"powers of {powers!r}"
-        raise ValueError(message)
+    _check_progress(progress)
+    seen = progress[1]
     expected = {"weights"}
     expected |= {"first", "second"} if adapter.optimizer == "adam" else set()
     expected |= {_SAMPLES} if adapter.ewc_lambda and seen else set()
@@ -109,6 +104,17 @@ def _check(sections: dict[str, Array], adapter: Adapter, progress: Progress) -> 
             raise ValueError(message)
     if _SAMPLES in expected:
         _check_samples(sections[_SAMPLES], adapter, min(seen, adapter.ewc_samples))
+
+
+def _check_progress(progress: Progress) -> None:
+    """Raise ValueError if the counts of updates or the powers of Adam's factors are impossible."""
+    updates, seen, *powers = progress
+    if not all(type(n) is int and n >= 0 for n in (updates, seen)) or seen > updates:
+        message = f"{updates!r} updates, {seen!r} of them since the last consolidation"
+        raise ValueError(message)
+    if not all(type(p) is float and 0 <= p <= 1 for p in powers):
+        message = f"powers of {powers!r}"
+        raise ValueError(message)
 
 
 def _check_samples(words: Array, adapter: Adapter, count: int) -> None:

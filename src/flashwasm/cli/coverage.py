@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flashwasm.cli.coverage_notes import note_changed, note_left_out, note_unmeasured
 from flashwasm.cli.exit_status import FailOn, findings_options
 from flashwasm.cli.github import Annotation, repository_root
 from flashwasm.cli.input import read_text
@@ -31,9 +32,10 @@ from flashwasm.cli.output import (
 )
 from flashwasm.qe.changes.unified_diff import read_diff
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
-from flashwasm.qe.coverage.gaps import Gap, find_gaps, measured_file
+from flashwasm.qe.coverage.gaps import Gap, find_gaps
 from flashwasm.qe.coverage.line_ranges import format_lines, lines_in_words
 from flashwasm.qe.coverage.source_digests import changed_sources
+from flashwasm.qe.coverage.unmeasured_sources import outside_sources, unmeasured_sources
 from flashwasm.qe.reports.html_pages import gaps_page
 from flashwasm.qe.reports.page_template import write_page
 from flashwasm.qe.reports.sarif import gaps_sarif
@@ -78,7 +80,7 @@ def who(place: str, database: Path, *, explain: bool, as_json: bool) -> None:
     file, lines = parse_place(place)
     index = CoverageIndex.load(database, progress=True)
     tests = index.who(file, lines)
-    _note_changed(database, changed_sources(database, Path()))
+    note_changed(database, changed_sources(database, Path()))
     parts = _parts(index, file, tests) if explain else {}
     if as_json:
         found = [{"nodeid": t, "lines": n, **parts.get(t, {})} for t, n in tests.items()]
@@ -177,7 +179,7 @@ def redundant(database: Path, *, explain: bool, as_json: bool) -> None:
     default=".",
     show_default=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder that relative paths in the database are relative to.",
+    help="Folder of the sources to search for gaps. Relative paths in the database start there.",
 )
 @count_option("gaps")
 @_database_option
@@ -223,11 +225,14 @@ def gap(
             only.setdefault(change.path, set()).update(change.new_lines)
     index = CoverageIndex.load(database, progress=True)
     root = root.resolve()
-    _note_unmeasured(index, only or {}, root)
+    note_unmeasured(index, only or {}, root)
     changed = changed_sources(database, root)
-    _note_changed(database, changed)
+    note_changed(database, changed)
     gaps, absent = find_gaps(index, root, only=only, tests=tests)
     status = fail_on.decide(_kind(one) for one in gaps)
+    outside = outside_sources(index.files, root)
+    unmeasured = [] if diff is not None else unmeasured_sources(index.files, root)
+    note_left_out(outside, unmeasured, root)
     if absent:
         note(
             f"{counted(len(absent), 'files')} of the database cannot be read below {root}, "
@@ -237,7 +242,8 @@ def gap(
         write_page(html, gaps_page(gaps[:count], root, total=len(gaps)))
     if form == "json":
         found = [{k: v for k, v in asdict(one).items() if k != "text"} for one in gaps[:count]]
-        echo_json({"gaps": found, "unread": absent, "changed": changed})
+        left_out = {"outside": outside, "unmeasured": unmeasured}
+        echo_json({"gaps": found, "unread": absent, "changed": changed, **left_out})
     elif form == "sarif":
         echo_json(gaps_sarif(gaps[:count], root, repository_root(root)))
     else:
@@ -272,29 +278,6 @@ def _annotation(one: Gap, folder: Path) -> Annotation:
 def _kind(one: Gap) -> str:
     """Return the kind of a gap, as --fail-on names it."""
     return "untested" if one.untested else "partial"
-
-
-def _note_changed(database: Path, changed: list[str]) -> None:
-    """Say on stderr if the lines of some sources may have other numbers than in the database."""
-    if changed:
-        note(
-            f"{counted(len(changed), 'files')} changed since {database} was recorded, for example "
-            f"{changed[0]}, so lines may be wrong; record it again with: pytest --fw-record DB"
-        )
-
-
-def _note_unmeasured(index: CoverageIndex, changed: Mapping[str, set[int]], root: Path) -> None:
-    """Name on stderr the changed Python files for which the database has no data."""
-    unmeasured = [
-        file
-        for file, lines in changed.items()
-        if lines and file.endswith(".py") and measured_file(index, file, root) is None
-    ]
-    if unmeasured:
-        note(
-            f"changed files without data in the database: {len(unmeasured)}, for example "
-            f"{unmeasured[0]}"
-        )
 
 
 def _parts(

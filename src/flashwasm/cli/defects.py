@@ -30,6 +30,7 @@ from flashwasm.cli.output import (
 )
 from flashwasm.qe.defects.defect_verdict import DefectMatch, Status
 from flashwasm.qe.defects.failure_clusters import FailureCluster, cluster_failures
+from flashwasm.qe.defects.failure_fingerprint import case_of
 from flashwasm.qe.defects.failure_library import FailureLibrary
 from flashwasm.qe.reports.html_pages import clusters_page
 from flashwasm.qe.reports.page_template import write_page
@@ -143,6 +144,8 @@ def cluster(
 ) -> None:
     """Group failures that seem to have the same cause, the largest group first.
 
+    The cases of a parametrised test are one line with their number; --json names each of them.
+
     Exit status: 0 if there is no failure, 1 if there are failures, 2 on bad usage or bad input.
 
     \b
@@ -177,9 +180,8 @@ def cluster(
     else:
         for group in clusters:
             echo_wrapped(f"{len(group.members)}  {group.reason}")
-            for i in group.members:
-                one = failures[i]
-                echo_named("", one.test or "-", one.failure.message, separator=": ", indent="    ")
+            for name, message in _members(group, failures):
+                echo_named("", name, message, separator=": ", indent="    ")
             if explainer is not None and len(group.members) > 1:
                 print_explanation({}, _shared(group, failures, explainer))
     if not failures:
@@ -241,6 +243,22 @@ def _json(one: TestFailure, found: DefectMatch, explainer: Explainer | None) -> 
     if explainer is not None:
         document |= shared_json(explainer.explain(one.failure.text, example))
     return document
+
+
+def _members(group: FailureCluster, failures: list[TestFailure]) -> list[tuple[str, str]]:
+    """Return a row for each test of a group: its name, and its message or the number of cases."""
+    cases: dict[str, list[TestFailure]] = {}
+    for number, i in enumerate(group.members):
+        one = failures[i]
+        # Failures without a test's name stay apart.
+        key = one.test.removesuffix(case_of(one.test)) or str(number)
+        cases.setdefault(key, []).append(one)
+    return [
+        (some[0].test or "-", some[0].failure.message)
+        if len(some) == 1
+        else (test, f"{len(some):,} cases, the first with: {some[0].failure.message}")
+        for test, some in cases.items()
+    ]
 
 
 def _shared(

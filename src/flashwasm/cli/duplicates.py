@@ -136,7 +136,8 @@ def duplicates(
     leaves out the test.
 
     Exit status: 0 if nothing was found, 1 if there are duplicates, 2 on bad usage or bad input. The
-    kinds for --fail-on are the three tiers.
+    kinds for --fail-on are the three tiers: "exact" is printed as "identical", "parametrize" as
+    "identical but for literals", and "coverage" as "same coverage, similar text".
 
     \b
     Example:

@@ -19,6 +19,7 @@ from flashwasm.progress_bar import progress_report
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.coverage.gaps import find_gaps
 from flashwasm.qe.coverage.source_digests import changed_sources
+from flashwasm.qe.coverage.unmeasured_sources import unmeasured_sources
 from flashwasm.qe.defects.failure_clusters import cluster_failures
 from flashwasm.qe.duplicates.duplicate_groups import find_duplicates
 from flashwasm.qe.reports.benchmark_charts import benchmark_charts
@@ -55,7 +56,7 @@ _MAKE_BENCHMARK = "make the file with: flashwasm bench --json F"
     default=".",
     show_default=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder that relative paths in the coverage database are relative to.",
+    help="Folder of the sources to search for gaps. Relative paths in the database start there.",
 )
 @click.option(
     "--failures",
@@ -111,6 +112,7 @@ def report(
         duplicates = find_duplicates(suite.tests, coverage=index, progress=advance)
     gaps, absent = (None, []) if index is None else find_gaps(index, root.resolve())
     changed = [] if database is None else changed_sources(database, root.resolve())
+    unmeasured = [] if index is None else unmeasured_sources(index.files, root.resolve())
     found = SuiteReport(
         suite,
         draw_map(vectors, sources),
@@ -121,7 +123,7 @@ def report(
         failures=None if read is None else read.failures,
         clusters=[] if read is None else cluster_failures([one.failure for one in read.failures]),
         benchmark=document,
-        notes=_notes(missing, absent, changed),
+        notes=_notes(missing, absent, changed, unmeasured),
     )
     write_page(output, found.page())
     note(f"the report is in {output}")
@@ -158,12 +160,20 @@ def _read_benchmark(path: Path) -> dict[str, Any]:
     return document
 
 
-def _notes(missing: list[str], absent: list[Any], changed: list[str]) -> list[str]:
+def _notes(
+    missing: list[str], absent: list[Any], changed: list[str], unmeasured: list[str]
+) -> list[str]:
     """Return remarks on missing parts of the report, and on lines that may be wrong."""
     notes = [f"The map compares words only: {reason}" for reason in missing]
     if absent:
         files = counted(len(absent), "files")
         notes.append(f"{files} of the coverage database cannot be read, for example {absent[0]}")
+    if unmeasured:
+        files = counted(len(unmeasured), "files")
+        notes.append(
+            f"{files} of the packages are not in the coverage database, for example "
+            f"{unmeasured[0]}, so the gaps in them are not listed"
+        )
     if changed:
         files = counted(len(changed), "files")
         notes.append(

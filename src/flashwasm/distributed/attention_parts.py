@@ -177,42 +177,19 @@ class _OptionCutter:
     """
 
     def __init__(self, queries: Array, keys: ArraySource, options: dict[str, Any]) -> None:
-        if options["dropout"]:
-            raise CapabilityError(
-                "dropout: not supported by flashwasm.distributed, which cuts the keys into parts"
-            )
-        causal = is_causal(options["causal"])
-        for name in ("window", "alibi_slopes"):
-            if options[name] is not None and not causal:
-                raise CapabilityError(
-                    f'{name}: flashwasm.distributed requires causal with it, such as "top_left"'
-                )
-        self._keys = keys.length
+        _refuse_unsupported(options)
         sinks, mask = options.pop("sinks"), options.pop("mask")
-        self._mask = None if mask is None else as_array(mask, "mask")
-        if self._mask is not None and (
-            self._mask.ndim == 0 or self._mask.shape[-1] not in {1, self._keys}
-        ):
-            raise ShapeError(
-                f"mask: expected {number_of(self._keys, 'columns')}, one for each key, or 1, "
-                f"got shape {self._mask.shape}"
-            )
-        given = options.pop("kv_lengths")
-        self._lengths = None if given is None else key_lengths(given, self._keys)
-        lengths = np.array(self._keys) if self._lengths is None else self._lengths
-        diagonal = options.pop("causal")
+        lengths, diagonal = options.pop("kv_lengths"), options.pop("causal")
+        self._mask = None if mask is None else _checked_mask(mask, keys.length)
+        self._lengths = None if lengths is None else key_lengths(lengths, keys.length)
         self._diagonals: Array | None = None
-        if causal:
-            lead = np.broadcast_shapes(lengths.shape, *_lead_of(diagonal))
+        if is_causal(diagonal):
+            every = np.array(keys.length) if self._lengths is None else self._lengths
+            lead = np.broadcast_shapes(every.shape, *_lead_of(diagonal))
             self._diagonals = checked_diagonals(
-                diagonal, queries.shape[-2], self._keys, np.broadcast_to(lengths, lead)
+                diagonal, queries.shape[-2], keys.length, np.broadcast_to(every, lead)
             )
-        heads = queries.shape[-3] if queries.ndim > 2 else 1
-        self.sinks = None if sinks is None else floats(sinks, "sinks", 1)
-        if self.sinks is not None and self.sinks.shape != (heads,):
-            raise ShapeError(f"sinks: expected shape ({heads},), got {self.sinks.shape}")
-        if self.sinks is not None and queries.ndim == 2:
-            raise ShapeError("sinks: expected q with a head axis, got two axes")
+        self.sinks = None if sinks is None else _checked_sinks(sinks, queries)
         self._others = options
 
     def between(self, start: int, stop: int) -> dict[str, Any]:
@@ -226,6 +203,41 @@ class _OptionCutter:
             moved = self._diagonals - start
             cut["causal"] = moved if moved.ndim else int(moved)
         return cut
+
+
+def _refuse_unsupported(options: dict[str, Any]) -> None:
+    """Raise CapabilityError if an option has no meaning for a part of the keys."""
+    if options["dropout"]:
+        raise CapabilityError(
+            "dropout: not supported by flashwasm.distributed, which cuts the keys into parts"
+        )
+    for name in ("window", "alibi_slopes"):
+        if options[name] is not None and not is_causal(options["causal"]):
+            raise CapabilityError(
+                f'{name}: flashwasm.distributed requires causal with it, such as "top_left"'
+            )
+
+
+def _checked_mask(mask: Any, keys: int) -> Array:
+    """Return a mask as an array, which has one column for each key, or one for all."""
+    array = as_array(mask, "mask")
+    if array.ndim == 0 or array.shape[-1] not in {1, keys}:
+        raise ShapeError(
+            f"mask: expected {number_of(keys, 'columns')}, one for each key, or 1, "
+            f"got shape {array.shape}"
+        )
+    return array
+
+
+def _checked_sinks(sinks: Any, queries: Array) -> Array:
+    """Return the sinks as an array of floats, one for each head of the queries."""
+    heads = queries.shape[-3] if queries.ndim > 2 else 1
+    array = floats(sinks, "sinks", 1)
+    if array.shape != (heads,):
+        raise ShapeError(f"sinks: expected shape ({heads},), got {array.shape}")
+    if queries.ndim == 2:
+        raise ShapeError("sinks: expected q with a head axis, got two axes")
+    return array
 
 
 def _lead_of(causal: Any) -> tuple[tuple[int, ...], ...]:

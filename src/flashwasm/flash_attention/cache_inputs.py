@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.errors import ShapeError
+from flashwasm.summaries import number_of
 from flashwasm.validation import floats, narrowed
 
 if TYPE_CHECKING:
@@ -18,20 +19,33 @@ if TYPE_CHECKING:
 AXES = 4
 
 
-def checked_rows(x: ArrayLike, name: str, sizes: tuple[int, int, int], dtype: str) -> Array:
-    """Return keys or values as float32 with a batch axis.
+def checked_pair(
+    k: ArrayLike, v: ArrayLike, sizes: tuple[int, int], dims: tuple[int, int], dtype: str
+) -> tuple[Array, Array]:
+    """Return keys and as many values as float32 with a batch axis.
 
     Parameters
     ----------
-    x : array_like of float
-        Keys or values.
-    name : str
-        Name of the argument.
-    sizes : (int, int, int)
-        The cache's batch, its number of heads, and its number of columns of such rows.
+    k, v : array_like of float
+        Keys and values.
+    sizes : (int, int)
+        The cache's batch, and its number of heads.
+    dims : (int, int)
+        The cache's number of columns of keys, and that of values.
     dtype : str
         Format in which the cache stores numbers.
     """
+    keys = _checked_rows(k, "k", (*sizes, dims[0]), dtype)
+    values = _checked_rows(v, "v", (*sizes, dims[1]), dtype)
+    if values.shape[2] != keys.shape[2]:
+        rows = number_of(keys.shape[2], "rows")
+        message = f"v: expected {rows}, as many as k has, got shape {values.shape}"
+        raise ShapeError(message)
+    return keys, values
+
+
+def _checked_rows(x: ArrayLike, name: str, sizes: tuple[int, int, int], dtype: str) -> Array:
+    """Return keys or values as float32 of shape (batch, heads, n, columns)."""
     batch, heads, columns = sizes
     array = floats(x, name, at_least=AXES - 1)
     if array.ndim == AXES - 1 and batch == 1:

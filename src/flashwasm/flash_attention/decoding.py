@@ -125,8 +125,8 @@ class DecodingCall:
     def attend(self, rt: Runtime, q: Any, out: Array | None, keys: int) -> Array | None:
         """Return the output, or None without computing anything if the call needs a launch.
 
-        It needs a launch unless the work is small and the queries are a whole resident array of the
-        expected shape.
+        The caller holds the cache's lock, and there is no time limit. The call needs a launch
+        unless the work is small and the queries are a whole resident array of the expected shape.
 
         Parameters
         ----------
@@ -139,7 +139,7 @@ class DecodingCall:
         keys : int
             Number of keys in the cache.
         """
-        if rt.timeout is not None or not keys or self._products * keys > 1:
+        if not keys or self._products * keys > 1:
             return None
         offsets = rt.arena.whole_arrays((q,) if out is None else (q, out))
         if offsets is None or q.shape != self.shape:

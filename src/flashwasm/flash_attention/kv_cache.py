@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, overload
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from flashwasm.errors import ShapeError
 from flashwasm.flash_attention.attention import attend
 from flashwasm.flash_attention.cache_formats import cache_arrays
-from flashwasm.flash_attention.cache_inputs import AXES, check_queries, checked_rows
+from flashwasm.flash_attention.cache_inputs import AXES, check_queries, checked_pair
 from flashwasm.flash_attention.decoding import CheckedQueries, DecodingCall
 from flashwasm.flash_attention.inputs import checked_inputs
 from flashwasm.flash_attention.operands import KVStorage, keys_of_cache
@@ -17,9 +18,11 @@ from flashwasm.flash_attention.options import AttentionOptions, completed, shows
 from flashwasm.kernel_table import ATTENTION_MAX_DIM
 from flashwasm.keyword_hints import CACHE, knows_peers
 from flashwasm.object_checks import dtype_name
+from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.default_runtime import checked_runtime
+from flashwasm.runtime.locks import held, renewed_after_fork
 from flashwasm.runtime.not_copied import NotCopied
-from flashwasm.summaries import number_of, summary
+from flashwasm.summaries import summary
 from flashwasm.validation import INT32_MAX, floats, integer, positive_int, shown
 
 if TYPE_CHECKING:
@@ -94,6 +97,7 @@ class KVCache(NotCopied):
         runtime: Runtime | None = None,
     ) -> None:
         self.runtime = checked_runtime(runtime)
+        self._lock = renewed_after_fork(self, threading.RLock)  # No call sees half of a change.
         self.heads = positive_int(heads, "heads", INT32_MAX)
         self.dim = positive_int(dim, "dim", ATTENTION_MAX_DIM)
         self.dv = self.dim if dv is None else positive_int(dv, "dv", ATTENTION_MAX_DIM)
@@ -129,15 +133,10 @@ class KVCache(NotCopied):
         ClosedError
             If the runtime was closed.
         """
-        sizes = self.batch, self.heads
-        keys = checked_rows(k, "k", (*sizes, self.dim), self.dtype)
-        values = checked_rows(v, "v", (*sizes, self.dv), self.dtype)
+        sizes, dims = (self.batch, self.heads), (self.dim, self.dv)
+        keys, values = checked_pair(k, v, sizes, dims, self.dtype)
         count = keys.shape[2]
-        if values.shape[2] != count:
-            rows = number_of(count, "rows")
-            message = f"v: expected {rows}, as many as k has, got shape {values.shape}"
-            raise ShapeError(message)
-        with self.runtime.lock:
+        with self._lock:
             self.runtime.check_open()
             if self._length + count > self.capacity:
                 message = (
@@ -203,29 +202,30 @@ class KVCache(NotCopied):
         ------
         ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
-        if self._at_once and not options and return_lse is False and timeout is None:
-            result = self._at_once.attend(self.runtime, q, out, self._length)
-            if result is not None:
-                return result
-        queries = floats(q, "q", at_least=2)
-        missing = queries.ndim - AXES
-        lead = (self.batch,) if missing == 0 or self.batch > 1 else (1,) * (missing + 1)
-        if lead not in self._views:
-            self._views[lead] = self._view(lead)
-        k, v, storage = self._views[lead]
-        # Another thread may append meanwhile.
-        length = self._length
-        k, v = k[..., :length, :], v[..., :length, :]
-        if not options and self._decoding and self._decoding.shape == queries.shape:
-            inputs = self._decoding.with_arrays(queries, k, v)
-        else:
-            given = completed(options, AttentionOptions, KVCache.attention)
-            check_queries(queries, self.batch, self.heads, self.dim)
-            inputs = checked_inputs(queries, k, v, given, storage)
-            if not options:
-                self._decoding = CheckedQueries.of(queries, inputs)
-                self._at_once = DecodingCall(self.runtime, queries, k, v, storage)
-        return attend(self.runtime, inputs, out=out, with_lse=return_lse, timeout=timeout)
+        limited = timeout is not None or self.runtime.timeout is not None
+        until = deadline(self.runtime, timeout) if limited else None
+        with self._lock if until is None else held(self._lock, until):
+            if self._at_once and not options and return_lse is False and until is None:
+                result = self._at_once.attend(self.runtime, q, out, self._length)
+                if result is not None:
+                    return result
+            queries = floats(q, "q", at_least=2)
+            missing = queries.ndim - AXES
+            lead = (self.batch,) if missing == 0 or self.batch > 1 else (1,) * (missing + 1)
+            if lead not in self._views:
+                self._views[lead] = self._view(lead)
+            k, v, storage = self._views[lead]
+            k, v = k[..., : self._length, :], v[..., : self._length, :]
+            if not options and self._decoding and self._decoding.shape == queries.shape:
+                inputs = self._decoding.with_arrays(queries, k, v)
+            else:
+                given = completed(options, AttentionOptions, KVCache.attention)
+                check_queries(queries, self.batch, self.heads, self.dim)
+                inputs = checked_inputs(queries, k, v, given, storage)
+                if not options:
+                    self._decoding = CheckedQueries.of(queries, inputs)
+                    self._at_once = DecodingCall(self.runtime, queries, k, v, storage)
+            return attend(self.runtime, inputs, out=out, with_lse=return_lse, timeout=until)
 
     def truncate(self, n: int) -> None:
         """Keep the first ``n`` keys and remove the others.
@@ -239,7 +239,7 @@ class KVCache(NotCopied):
         ------
         ShapeError, DTypeError, ClosedError
         """
-        with self.runtime.lock:
+        with self._lock:
             self.runtime.check_open()
             if not 0 <= integer(n, "n") <= self._length:
                 message = f"n: expected from 0 to {self._length}, the length, got {shown(n)}"
@@ -259,7 +259,7 @@ class KVCache(NotCopied):
         ------
         OutOfMemoryError, ClosedError
         """
-        with self.runtime.lock:
+        with self._lock:
             self.runtime.check_open()
             copy = KVCache(
                 self.heads,
@@ -289,7 +289,7 @@ class KVCache(NotCopied):
         ------
         ClosedError
         """
-        with self.runtime.lock:
+        with self._lock:
             self.runtime.check_open()
             at = np.arange(self._length)
             return self._k.read(at), self._v.read(at)

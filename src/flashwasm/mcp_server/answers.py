@@ -165,9 +165,13 @@ class CoverageGaps(TypedDict):
     """The answer of `coverage_gap`.
 
     ``unread`` are files of the database that cannot be read, ``changed`` those that changed since
-    it was recorded, so that their lines may be wrong.
+    it was recorded, so that their lines may be wrong. Gaps are not searched in ``outside``, files
+    of the database that are not below the root, nor in ``unmeasured``, files of the measured
+    packages that are not in the database.
     """
 
     gaps: list[_Gap]
     unread: list[str]
     changed: list[str]
+    outside: list[str]
+    unmeasured: list[str]

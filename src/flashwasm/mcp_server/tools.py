@@ -144,7 +144,7 @@ async def defects_match(
 async def coverage_gap(
     coverage: Annotated[str, Field(description="A coverage.py database with test contexts.")],
     root: Annotated[
-        str, Field(description="Folder that relative paths in the database are relative to.")
+        str, Field(description="Folder of the sources; relative paths in the database start there.")
     ] = ".",
     diff: Annotated[
         str | None, Field(description="A unified diff; only lines that it adds are reported.")

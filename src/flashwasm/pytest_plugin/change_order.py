@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from flashwasm.pytest_plugin.change_option import ChangeOption
     from flashwasm.pytest_plugin.summary import Summary
     from flashwasm.qe.changes.coverage_choice import CoverageChoice
+    from flashwasm.qe.changes.safe_selection import SafeSelection
     from flashwasm.qe.changes.selected_tests import SelectedTest
 
 __all__ = ["SAFE", "ChangeOrder"]
@@ -107,13 +108,8 @@ class ChangeOrder:
         ]
         if (text := selection.reach_of_everything) is not None:
             self._summary.lines.append(text)
-        sure, rest = (_places(tests, index.root) for tests in (selection.sure, selection.rest))
-        # A change may also reach items that are not test functions, such as doctests. They come
-        # after the tests that it is known to reach.
-        reached = [item for item in items if _key(item) not in rest]
-        order = sorted(reached, key=lambda item: sure.get(_key(item), len(sure)))
-        others = [item for item in items if _key(item) in rest]
-        order += sorted(others, key=lambda item: rest[_key(item)])
+        reached, others = _ordered(items, selection, index.root)
+        order = [*reached, *others]
         if self._budget == SAFE:
             kept = order[: len(reached) or (0 if selection.only_layout else WITHOUT_EVIDENCE)]
         else:
@@ -166,6 +162,23 @@ class ChangeOrder:
         cache = getattr(self._config, "cache", None)
         if cache is not None:
             cache.set(_CACHE_KEY, {**cache.get(_CACHE_KEY, {}), **self._seconds})
+
+
+def _ordered(
+    items: list[pytest.Item], selection: SafeSelection, root: Path
+) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """Return the tests that a change may reach, and the others, both in the order of relevance.
+
+    A change may also reach items that are not test functions, such as doctests. They come after the
+    tests that it is known to reach.
+    """
+    sure, rest = (_places(tests, root) for tests in (selection.sure, selection.rest))
+    reached = [item for item in items if _key(item) not in rest]
+    others = [item for item in items if _key(item) in rest]
+    return (
+        sorted(reached, key=lambda item: sure.get(_key(item), len(sure))),
+        sorted(others, key=lambda item: rest[_key(item)]),
+    )
 
 
 def _places(tests: list[SelectedTest], root: Path) -> dict[tuple[Path, str], int]:

@@ -116,11 +116,12 @@ def name(nodeid):
     return nodeid.rpartition("::")[2]
 
 
+PLUGIN = ("-p", "flashwasm.pytest_plugin", *IN_THIS_PROCESS)
+
+
 def failures(pytester, *options):
     """Return the names of the tests, or of the files, that fail in a run of the project."""
-    run = pytester.inline_run(
-        "tests", "-q", "-p", "flashwasm.pytest_plugin", *IN_THIS_PROCESS, *options
-    )
+    run = pytester.inline_run("tests", "-q", *PLUGIN, *options)
     failed = [*run.getreports("pytest_runtest_logreport"), *run.getreports("pytest_collectreport")]
     return {r.nodeid.rpartition("::")[2].rpartition("/")[2] for r in failed if r.failed}
 
@@ -188,7 +189,7 @@ def test_sure_tests_that_do_not_fit_a_budget_are_named(project, pytester):
     stderr = CliRunner().invoke(main, arguments).stderr
     assert "4 tests that the change may reach are left out: tests/" in stderr
     assert len(select("--diff", "x.diff", "--budget", 2, "--conservative")[0]) == 6
-    done = pytester.runpytest(*IN_THIS_PROCESS, "tests", "--fw-diff=x.diff", "--fw-select=2")
+    done = pytester.runpytest(*PLUGIN, "tests", "--fw-diff=x.diff", "--fw-select=2")
     done.stdout.fnmatch_lines(["9 of 11 tests are left out; the change may reach 5 of them:"])
 
 
@@ -340,7 +341,7 @@ def test_the_most_similar_tests_run_if_no_test_is_known_to_be_reached(project, p
     assert len(selected) == 10
     reason = "the change is not known to reach any test, and the chosen ones resemble it most"
     assert document["left_out_reason"] == reason
-    done = pytester.runpytest(*IN_THIS_PROCESS, "tests", "--fw-diff=x.diff", "--fw-select=safe")
+    done = pytester.runpytest(*PLUGIN, "tests", "--fw-diff=x.diff", "--fw-select=safe")
     done.assert_outcomes(passed=11)
 
 

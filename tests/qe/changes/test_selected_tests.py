@@ -328,3 +328,16 @@ def test_bad_arguments_exit_with_2_and_empty_selections_with_1(folder):
         result = invoke("tests-for", ".", *arguments)
         assert (result.exit_code, result.stdout) == (status, ""), arguments
     assert invoke("tests-for", ".", "--diff", "-", stdin="").exit_code == 1
+
+
+def test_inherited_tests_are_counted_apart(folder):
+    text = "class TestA:\n    def test_x(self): assert 1\n\nclass TestB(TestA): pass\n"
+    (folder / "test_base.py").write_text(text)
+    diff = (
+        "--- a/test_base.py\n+++ b/test_base.py\n@@ -2 +2 @@\n-x\n+    def test_x(self): assert 1\n"
+    )
+    arguments = ["tests-for", ".", "--diff", "-", "--no-coverage", "--likely"]
+    result = invoke(*arguments, "--format", "ids", stdin=diff)
+    ids = result.stdout.splitlines()
+    assert ids == ["test_base.py::TestA::test_x", "test_base.py::TestB::test_x"]
+    assert "1 test (2 with those that subclasses inherit) chosen, " in result.stderr

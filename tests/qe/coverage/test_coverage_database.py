@@ -157,3 +157,20 @@ def test_the_database_of_a_real_run_is_read(folder):
     subprocess.run(command, check=True, cwd=folder, capture_output=True)
     index = CoverageIndex.load(".coverage")
     assert index.who("lib.py", [2]) == {"test_lib.test_small": [2]}
+
+
+def test_tests_with_other_branches_are_not_grouped(folder):
+    coverage = pytest.importorskip("coverage")
+    skipped, entered = [(-1, 2), (2, 5), (5, -1)], [(-1, 2), (2, 2), (2, 5), (5, -1)]
+    data = coverage.CoverageData(str(folder / ".coverage"))
+    for test, jumps in {"a": skipped, "b": entered, "c": skipped, "d": entered}.items():
+        data.set_context(f"t.py::{test}|run")
+        data.add_arcs({"lib.py": jumps})
+    data.write()
+    data.close()
+    index = CoverageIndex.load(".coverage")
+    index.save("coverage.fw")
+    groups = [["t.py::a", "t.py::c"], ["t.py::b", "t.py::d"]]
+    for again in (index, CoverageIndex.load("coverage.fw"), CoverageIndex.merge(["coverage.fw"])):
+        assert again.identical() == groups
+        assert again.who("lib.py", [5]).keys() == {"t.py::a", "t.py::b", "t.py::c", "t.py::d"}

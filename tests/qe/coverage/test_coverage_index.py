@@ -56,7 +56,9 @@ def test_nearest_agrees_with_a_matrix():
 
 
 def test_tests_with_the_same_lines_are_grouped():
-    index = index_of(ROWS)
+    # Only the fixture of the first of two tests with the same lines runs line 15.
+    assert index_of(ROWS).identical() == []
+    index = index_of(ROWS | {"t.py::f|setup": {"lib.py": [15]}})
     assert index.identical() == [["t.py::a", "t.py::b[x|y]"]]
     assert index.identical(without=["other.py"]) == [["t.py::a", "t.py::b[x|y]"]]
     alike = {"t.py::a": {"lib.py": [1], "t.py": [5]}, "t.py::b": {"lib.py": [1], "t.py": [9]}}
@@ -76,6 +78,14 @@ def test_tests_with_the_same_lines_are_grouped():
 def test_unknown_names_and_counts_are_refused(call, message):
     with pytest.raises(fw.ShapeError, match=message):
         call(index_of(ROWS))
+
+
+def test_a_name_in_the_database_means_this_file():
+    # A package may contain a folder of its own name.
+    names = ["shop/cart.py", "shop/shop/cart.py", "shop/shop/bill.py"]
+    rows = {"t.py::a": {"shop/cart.py": [2]}, "t.py::b": {"shop/shop/cart.py": [5]}}
+    index = index_of(rows, files=tuple(names))
+    assert [index.tested(name) for name in names] == [{2}, {5}, set()]
 
 
 def test_ends_of_several_names_are_refused():

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+import flashwasm as fw
 from coverage_data import LIBRARY, index_of
 from flashwasm.qe import CoverageIndex
 from flashwasm.qe.coverage.gaps import find_gaps
+from flashwasm.qe.coverage.unmeasured_sources import outside_sources, unmeasured_sources
 
 
 def test_gaps_have_their_lines_risk_and_nearest_test(database, folder):
@@ -64,3 +66,32 @@ def test_tests_and_their_helpers_are_no_product(folder):
     index = index_of({"t.py::small": {name: [2] for name in files}}, files=files)
     assert {gap.path for gap in find_gaps(index, folder)[0]} == {"lib.py"}
     assert {gap.path for gap in find_gaps(index, folder, tests=True)[0]} == set(files)
+
+
+def test_only_sources_below_the_root_are_examined(folder):
+    files = [folder / "src" / "lib.py", folder / "tests" / "helper.py", folder / "other.py"]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(LIBRARY)
+    names = tuple(map(str, files))
+    index = index_of({"t.py::small": {name: [2] for name in names}}, files=names)
+    assert {gap.path for gap in find_gaps(index, folder / "src")[0]} == {"lib.py"}
+    assert {gap.path for gap in find_gaps(index, folder)[0]} == {"src/lib.py", "other.py"}
+    assert outside_sources(names, folder / "src") == [names[1], names[2]]
+    (folder / "docs").mkdir()
+    with pytest.raises(fw.ShapeError, match=r"root: .* no sources other than tests below .*docs"):
+        find_gaps(index, folder / "docs")
+    with pytest.raises(fw.ShapeError, match=r"no sources other than tests below .*tests"):
+        find_gaps(index_of({"t.py::a": {}}, files=("test_a.py",)), folder / "tests")
+
+
+def test_files_of_a_package_that_no_test_imports_are_named(folder):
+    for name in ("a.py", "never.py", "web/never.py", "test_a.py", "tests/helper.py"):
+        file = folder / "shop" / name
+        file.parent.mkdir(exist_ok=True, parents=True)
+        (file.parent / "__init__.py").touch()
+        file.write_text(LIBRARY)
+    (folder / "setup.py").write_text(LIBRARY)
+    found = unmeasured_sources(["shop/a.py"], folder)
+    assert [name.replace("\\", "/") for name in found] == ["shop/never.py", "shop/web/never.py"]
+    assert unmeasured_sources(["setup.py"], folder) == []

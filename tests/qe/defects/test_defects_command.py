@@ -136,3 +136,19 @@ def test_bad_input_exits_with_2(folder, arguments):
     result = invoke(*arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.splitlines()[-1].startswith("Error: ")
+
+
+def test_the_cases_of_a_test_are_one_line_with_their_number(folder):
+    cases = [
+        f'<testcase classname="test_a" name="test_x[{i}]"><failure>'
+        f"test_a.py:3: in test_x\n    assert f(i)\nE   assert {i} == -1</failure></testcase>"
+        for i in range(120)
+    ]
+    other = cases[0].replace("test_x[0]", "test_y[0]")
+    (folder / "x.xml").write_text(f"<testsuite>{''.join(cases)}{other}</testsuite>")
+    assert invoke("cluster", "x.xml").stdout.splitlines()[1:] == [
+        "    test_a.py::test_x: 120 cases, the first with: assert 0 == -1",
+        "    test_a.py::test_y[0]: assert 0 == -1",
+    ]
+    (group,) = json.loads(invoke("cluster", "x.xml", "--json").stdout)["clusters"]
+    assert len(group["tests"]) == 121

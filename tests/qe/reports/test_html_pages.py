@@ -116,6 +116,16 @@ def test_failures_are_listed_by_message_after_the_end_of_the_first():
     assert places == sorted(places)
 
 
+def test_a_page_shows_the_largest_groups_of_failures_and_counts_the_others():
+    text = "lib.py:7: in f{}\n    x.y\nE   KeyError: 1"
+    failures = [TestFailure(f"t.py::test_{i}", read_failure(text.format(i))) for i in range(1234)]
+    groups = cluster_failures([one.failure for one in failures])
+    page = Reader(clusters_page(groups, failures))
+    assert "1,234 failures in 1,234 groups" in page.text
+    assert "the 100 largest of 1,234 groups, and leaves out 1,134. flashwasm" in page.text
+    assert page.tags.count("details") == 100
+
+
 def test_the_end_of_a_long_failure_begins_with_a_whole_line():
     text = "first line\n" * 300 + "lib.py:7: in add\nE   KeyError: 'x'"
     failure = TestFailure("t.py::test", read_failure(text))

@@ -125,8 +125,10 @@ class Choice:
             Note(f"no test covers {path}:{_some(format_lines(lines).split(', '))}")
             for path, lines in self.selection.uncovered.items()
         ]
-        numbers = f"{counted(len(self.chosen), 'tests')} chosen, {self.left_out:,} left out"
-        return [*uncovered, *self.remarks(), Note(numbers)]
+        names = len(self.nodeids)
+        inherited = f" ({names:,} with those that subclasses inherit)"
+        chosen = counted(len(self.chosen), "tests") + inherited * (names > len(self.chosen))
+        return [*uncovered, *self.remarks(), Note(f"{chosen} chosen, {self.left_out:,} left out")]
 
     def remarks(self) -> list[Note]:
         """Return notes on the tests left out, and the reasons."""

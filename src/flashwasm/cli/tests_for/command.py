@@ -37,6 +37,8 @@ from flashwasm.qe.suites.pytest_settings import read_settings
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.coverage_choice import CoverageChoice
+    from flashwasm.qe.changes.safe_selection import SafeSelection
+    from flashwasm.qe.changes.selected_tests import SelectedTest
 
 __all__ = ["tests_for"]
 
@@ -155,9 +157,7 @@ def tests_for(
     selection = safe_selection(index, changes, coverage, progress=True)
     counts = None if limit is None else case_counts(index.tests, coverage, ran)
     if limit is not None and not conservative:
-        ordered = selection.by_relevance() if likely else [*selection.sure, *selection.rest]
-        ordered = selection.sure if selection.only_layout else ordered
-        chosen = within_budget(ordered, limit, seconds, counts)
+        chosen = within_budget(_candidates(selection, likely=likely), limit, seconds, counts)
     else:
         chosen = selection.likely() if likely else selection.sure or selection.likely()
     text = change_text(changes)
@@ -186,6 +186,13 @@ def tests_for(
     # If no test can notice a change of comments, it has passed without a run.
     passed = choice.chosen or choice.files or (runs and selection.only_layout)
     sys.exit(status if status is not None else int(not passed))
+
+
+def _candidates(selection: SafeSelection, *, likely: bool) -> list[SelectedTest]:
+    """Return the tests that may fill a budget, in the order in which they do."""
+    if selection.only_layout:
+        return selection.sure
+    return selection.by_relevance() if likely else [*selection.sure, *selection.rest]
 
 
 def _note_no_tests(index: SuiteIndex) -> None:

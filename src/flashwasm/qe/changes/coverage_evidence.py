@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flashwasm.qe.changes.function_lines import FunctionLines, function_lines, last_statements
 from flashwasm.qe.changes.known_names import PROCESS_NAMES
 from flashwasm.qe.changes.parametrize_literals import literal_cases
+from flashwasm.qe.changes.project_files import text_of
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.import_graph import ImportGraph
@@ -264,8 +265,5 @@ def _common_prefix(tests: Sequence[CollectedTest], recorded: set[str]) -> str:
 
 def _may_start_process(file: Path) -> bool:
     """Return True if a file may start another program, so that it must be parsed."""
-    try:
-        text = file.read_text("utf-8", "replace")
-    except OSError:
-        return False
+    text = text_of(file)
     return any(name in text for name in (*PROCESS_NAMES, "system"))

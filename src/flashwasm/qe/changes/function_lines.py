@@ -176,21 +176,25 @@ def _is_constant(node: ast.stmt) -> bool:
 
 def _running(tree: ast.Module, functions: list[set[int]], bodies: set[int]) -> list[set[int]]:
     """Return the lines of the innermost functions that mention a start of another program."""
-    names = set(PROCESS_NAMES)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            modules = ((one.name.partition(".")[0], one.asname) for one in node.names)
-            names.update(alias for module, alias in modules if alias and module in PROCESS_NAMES)
-        elif isinstance(node, ast.ImportFrom):
-            whole = (node.module or "").partition(".")[0] in PROCESS_NAMES
-            listed = [one for one in node.names if whole or one.name in {*PROCESS_NAMES, "system"}]
-            names.update(one.asname or one.name for one in listed)
+    names = {*PROCESS_NAMES, *_aliases_of_processes(tree)}
     found: list[set[int]] = []
     for node in ast.walk(tree):
         if mentioned_name(node) in names or _is_os_system(node):
             line = getattr(node, "lineno", 0)
             found.append(next((own for own in functions if line in own), bodies))
     return found
+
+
+def _aliases_of_processes(tree: ast.Module) -> Iterator[str]:
+    """Yield the names under which a file imports a start of another program."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules = ((one.name.partition(".")[0], one.asname) for one in node.names)
+            yield from (alias for module, alias in modules if alias and module in PROCESS_NAMES)
+        elif isinstance(node, ast.ImportFrom):
+            whole = (node.module or "").partition(".")[0] in PROCESS_NAMES
+            listed = [one for one in node.names if whole or one.name in {*PROCESS_NAMES, "system"}]
+            yield from (one.asname or one.name for one in listed)
 
 
 def _is_os_system(node: ast.AST) -> bool:

@@ -31,23 +31,31 @@ def calls_project_at_import(tree: ast.Module) -> bool:
     classes = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
     if any(isinstance(n, FUNCTION_NODES) and n.name in _AT_INHERITANCE for n in nodes):
         classes = set()
-    for node in nodes:
-        if isinstance(node, ast.Call):
-            used = [node.func, *node.args, *(word.value for word in node.keywords)]
-        elif isinstance(node, ast.ClassDef):
-            words = [word.value for word in node.keywords]
-            if not {_root(base) for base in (*node.bases, *words)} <= known | classes:
-                return True
-            used = node.decorator_list
-        elif isinstance(node, FUNCTION_NODES):
-            used = node.decorator_list
-        elif isinstance(node, (ast.With, ast.AsyncWith)):
-            used = [item.context_expr for item in node.items]
-        else:
-            used = [node.iter] if isinstance(node, (ast.For, ast.comprehension)) else []
-        if not {_root(one) for one in used} <= known:
-            return True
-    return False
+    called = {_root(one) for node in nodes for one in _called(node)}
+    inherited = {_root(one) for node in nodes for one in _inherited(node)}
+    return not (called <= known and inherited <= known | classes)
+
+
+def _called(node: ast.AST) -> list[ast.expr]:
+    """Return the expressions whose values a node calls, or passes to something that may call them.
+
+    A decorator is called with the function or the class below it, ``with`` calls the methods of its
+    context manager, and ``for`` those of its iterator.
+    """
+    if isinstance(node, ast.Call):
+        return [node.func, *node.args, *(word.value for word in node.keywords)]
+    if isinstance(node, (*FUNCTION_NODES, ast.ClassDef)):
+        return node.decorator_list
+    if isinstance(node, (ast.With, ast.AsyncWith)):
+        return [item.context_expr for item in node.items]
+    return [node.iter] if isinstance(node, (ast.For, ast.comprehension)) else []
+
+
+def _inherited(node: ast.AST) -> list[ast.expr]:
+    """Return the base classes of a class, its metaclass and the other keywords beside them."""
+    if not isinstance(node, ast.ClassDef):
+        return []
+    return [*node.bases, *(word.value for word in node.keywords)]
 
 
 def _at_import(tree: ast.Module) -> Iterator[ast.AST]:

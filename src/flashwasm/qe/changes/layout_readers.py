@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flashwasm.qe.changes.known_names import LINE_LIBRARIES, PROCESS_NAMES
+from flashwasm.qe.changes.project_files import text_of
 from flashwasm.qe.changes.source_readers import LISTS, PLACES, source_readers
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class LayoutReaders:
 
     def __init__(self, graph: ImportGraph) -> None:
         self._graph = graph
-        self._texts = {file: _text(file) for file in graph.explored}
+        self._texts = {file: text_of(file) for file in graph.explored}
 
     def of(self, changed: Path) -> set[Path]:
         """Return the files that may notice a change of comments and layout in a file.
@@ -92,11 +93,3 @@ class LayoutReaders:
     def _with(self, pattern: re.Pattern[str]) -> set[Path]:
         """Return the files with a text that a pattern matches."""
         return {file for file, text in self._texts.items() if pattern.search(text)}
-
-
-def _text(file: Path) -> str:
-    """Return the text of a file, or "" if the change deletes it."""
-    try:
-        return file.read_text("utf-8", "replace")
-    except OSError:
-        return ""

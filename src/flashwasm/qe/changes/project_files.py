@@ -1,4 +1,4 @@
-"""The Python files of a project, as far as its tests may import them."""
+"""The Python files of a project, as far as its tests may import them, and their texts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flashwasm.qe.suites.source_files import Skipped, is_unsearched, walk_files
 
-__all__ = ["project_files"]
+__all__ = ["project_files", "text_of"]
 
 
 def project_files(root: Path) -> Iterator[Path]:
@@ -30,6 +30,14 @@ def project_files(root: Path) -> Iterator[Path]:
         target = Path(os.path.realpath(folder))
         inside = (one.relative_to(target) for one in real.values() if one.is_relative_to(target))
         yield from (folder / one for one in inside)
+
+
+def text_of(file: Path) -> str:
+    """Return the text of a file; "" if the change deletes it, so that it reads nothing."""
+    try:
+        return file.read_text("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def _is_no_part(folder: Path) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from flashwasm.qe.changes.known_names import SOURCE_LIBRARIES
+from flashwasm.qe.changes.project_files import text_of
 
 __all__ = ["LISTS", "PLACES", "source_readers"]
 
@@ -53,17 +54,9 @@ def source_readers(
     folders = changed.relative_to(root).parts[:-1] if changed.is_relative_to(root) else ()
     named = [PLACES.pattern, *(rf"[\"'/]{re.escape(folder)}[\"'/]" for folder in folders)]
     places = re.compile("|".join(named))
-    found = {file for file in files if _may_read(_text(file), changed.name, name, places)}
+    found = {file for file in files if _may_read(text_of(file), changed.name, name, places)}
     quoted = re.compile(rf"[\"'/\\]{own}[\"']")
-    return (found | {file for file in others if quoted.search(_text(file))}) - {changed}
-
-
-def _text(file: Path) -> str:
-    """Return the text of a file; "" if the change deletes it, so that it reads nothing."""
-    try:
-        return file.read_text("utf-8", "replace")
-    except OSError:
-        return ""
+    return (found | {file for file in others if quoted.search(text_of(file))}) - {changed}
 
 
 def _may_read(text: str, name: str, pattern: re.Pattern[str], places: re.Pattern[str]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -93,20 +93,34 @@ def _touched(tests: Sequence[CollectedTest], change: ChangedFile) -> set[str]:
     before, after = _definitions(versions.before), _definitions(versions.after)
     if before is None or after is None:
         return everything
-    changed: set[tuple[str, ...]] = set()
-    for lines, definitions in ((change.removed, before), (change.added, after)):
-        for line, text in lines.items():
-            around = [one for one in definitions if one.first <= line <= one.last]
-            innermost = max(around, key=lambda one: len(one.names), default=None)
-            if innermost is not None and not innermost.for_all:
-                changed.add(innermost.names)
-            elif text.strip() and not text.strip().startswith("#"):
-                return everything
+    removed, added = _changed(change.removed, before), _changed(change.added, after)
+    if removed is None or added is None:
+        return everything
+    changed = removed | added
     names = {own[-1] for own in changed}
     reached = {
         path: _reached(names, after + _beside(path, file)) for path in {t.path for t in tests}
     }
     return {t.nodeid for t in tests if _uses(t, changed, reached[t.path])}
+
+
+def _changed(
+    lines: Mapping[int, str], definitions: Sequence[_Definition]
+) -> set[tuple[str, ...]] | None:
+    """Return the names of the innermost definitions around changed lines.
+
+    Return None if any test may use a changed line: it is outside of definitions, or in one that
+    pytest uses for all tests.
+    """
+    changed = set()
+    for line, text in lines.items():
+        around = [one for one in definitions if one.first <= line <= one.last]
+        innermost = max(around, key=lambda one: len(one.names), default=None)
+        if innermost is not None and not innermost.for_all:
+            changed.add(innermost.names)
+        elif text.strip() and not text.strip().startswith("#"):
+            return None
+    return changed
 
 
 def _beside(test: Path, file: Path) -> list[_Definition]:

@@ -11,7 +11,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from flashwasm.errors import CorruptFileError, DeadlineExceeded, ShapeError
 from flashwasm.storage.digests import sha256_of
 from flashwasm.storage.foreign_database import check_database, one_line
 
-__all__ = ["MOST_LINES", "CoverageData", "read_coverage"]
+__all__ = ["MOST_JUMPS", "MOST_LINES", "CoverageData", "read_coverage"]
 
 Array = npt.NDArray[Any]
 _SCHEMA = 7
@@ -30,6 +30,8 @@ _SCHEMA = 7
 _REMEDY = "record it with: pytest --fw-record DB"
 # Maximum number of lines of a source file. A longer bit field is damage.
 MOST_LINES = 1 << 24
+# Number of different jumps between two lines, where a line may be negative or 0, or `MOST_LINES`.
+MOST_JUMPS = (2 * MOST_LINES + 1) ** 2
 # Number of rows between two reports of progress.
 _ROWS_BETWEEN = 256
 
@@ -55,6 +57,9 @@ class CoverageData:
         Version of its schema.
     others : tuple of (pathlib.Path, str)
         Paths and digests of the other databases, if the content is merged from several.
+    jumps : dict of (int, int) to numpy.ndarray
+        If branches were measured, the jumps between lines, ascending, with the keys of ``lines``.
+        Each is one number below `MOST_JUMPS`, made of its two lines.
     """
 
     files: list[str]
@@ -64,6 +69,7 @@ class CoverageData:
     digest: str = ""
     schema: int = _SCHEMA
     others: tuple[tuple[Path, str], ...] = ()
+    jumps: dict[tuple[int, int], Array] = field(default_factory=dict)
 
     @property
     def sources(self) -> list[tuple[Path, str]]:
@@ -161,19 +167,32 @@ def _read(database: sqlite3.Connection, progress: Callable[[int, int], None]) ->
     # With branch measurement, coverage.py records jumps between lines instead of lines. A negative
     # number is the entry or the exit of a code object.
     arcs: dict[tuple[int, int], set[int]] = defaultdict(set)
+    jumps: dict[tuple[int, int], set[int]] = defaultdict(set)
     query = "select file_id, context_id, fromno, tono from arc"
     for done, (file, context, start, end) in enumerate(database.execute(query), line_rows):
         if done % _ROWS_BETWEEN == 0:
             progress(done, total)
-        if type(start) is not int or type(end) is not int or max(start, end) > MOST_LINES:
+        if not (_is_end_of_jump(start) and _is_end_of_jump(end)):
             raise CorruptFileError(
                 f"a jump leads from line {start!r:.40} to {end!r:.40}; "
                 f"expected integers of at most {MOST_LINES}"
             )
-        arcs[file_at[file], context_at[context]].update(n for n in (start, end) if n > 0)
+        key = file_at[file], context_at[context]
+        arcs[key].update(n for n in (start, end) if n > 0)
+        jumps[key].add((start + MOST_LINES) * (2 * MOST_LINES + 1) + end + MOST_LINES)
     for key, numbers_of_arcs in arcs.items():
         lines[key] = np.array(sorted(numbers_of_arcs), np.int64)
-    return CoverageData(list(files.values()), list(contexts.values()), lines)
+    return CoverageData(
+        list(files.values()),
+        list(contexts.values()),
+        lines,
+        jumps={key: np.array(sorted(some), np.int64) for key, some in jumps.items()},
+    )
+
+
+def _is_end_of_jump(line: object) -> bool:
+    """Return True if a value is a line, or the negative number of a code object's first line."""
+    return type(line) is int and -MOST_LINES <= line <= MOST_LINES
 
 
 def _names(database: sqlite3.Connection, query: str) -> dict[int, str]:

@@ -239,6 +239,9 @@ class CoverageLookup:
     def identical(self, *, without: Sequence[str] = ()) -> list[list[str]]:
         """Return groups of tests that run the same lines. Tests that run no line are left out.
 
+        A test is in no group if its fixtures run a line that no other test and no other test's
+        fixtures run. If branches were measured, the jumps between the lines must be the same, too.
+
         Parameters
         ----------
         without : sequence of str
@@ -256,10 +259,12 @@ class CoverageLookup:
         for i, name in enumerate(self.files):
             if ends and name.replace("\\", "/").endswith(ends):
                 left_out[self._matrix.columns_of(i)] = True
-        groups: dict[bytes, list[int]] = {}
+        jumps = self._matrix.jumps(self._data, ends)
+        alone = self._matrix.has_lines_alone_by_fixtures()
+        groups: dict[tuple[bytes, bytes], list[int]] = {}
         for i, row in enumerate(self._matrix.own):
             kept = row[~left_out[row]]
-            if len(kept):
-                groups.setdefault(kept.tobytes(), []).append(i)
-        alike = [(len(key), tests) for key, tests in groups.items() if len(tests) > 1]
+            if len(kept) and not alone[i]:
+                groups.setdefault((kept.tobytes(), jumps[i]), []).append(i)
+        alike = [(len(key[0]), tests) for key, tests in groups.items() if len(tests) > 1]
         return [[self.tests[i] for i in tests] for _, tests in sorted(alike, key=lambda g: -g[0])]

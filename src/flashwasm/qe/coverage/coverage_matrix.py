@@ -68,6 +68,29 @@ class CoverageMatrix:
             [union(some) for some in fixtures],
         )
 
+    def has_lines_alone_by_fixtures(self) -> list[bool]:
+        """Return for each test True if only its fixtures run some line, and no other test does."""
+        rows = list(zip(self.own, self.fixtures, strict=True))
+        runs = np.zeros(self.width, np.int64)
+        for own, fixtures in rows:
+            runs[union([own, fixtures])] += 1
+        return [bool((runs[np.setdiff1d(fixtures, own)] == 1).any()) for own, fixtures in rows]
+
+    def jumps(self, data: CoverageData, without: tuple[str, ...]) -> list[bytes]:
+        """Return for each test its jumps in the files of its data, as bytes that can be compared.
+
+        Files with one of the ends ``without`` are left out.
+        """
+        at = {test: i for i, test in enumerate(self.tests)}
+        found: list[list[bytes]] = [[] for _ in self.tests]
+        for file, context in sorted(data.jumps):
+            test, phase = _test_and_phase(data.contexts[context])
+            left_out = without and data.files[file].replace("\\", "/").endswith(without)
+            if test and phase not in _FIXTURE_PHASES and not left_out:
+                jumps = data.jumps[file, context]
+                found[at[test]].append(np.array([file, len(jumps), *jumps], np.int64).tobytes())
+        return [b"".join(parts) for parts in found]
+
     @property
     def width(self) -> int:
         """Number of columns."""

@@ -15,8 +15,8 @@ from flashwasm.html_tables import html_table
 from flashwasm.object_checks import instance_of
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.coverage.line_ranges import lines_in_words
+from flashwasm.qe.coverage.unmeasured_sources import is_product, source_path
 from flashwasm.qe.suites.expressions import source_of
-from flashwasm.qe.suites.source_files import TEST_FOLDERS, is_test_file
 from flashwasm.storage.file_paths import checked_path
 from flashwasm.validation import flag
 
@@ -32,7 +32,7 @@ class Gap:
     Parameters
     ----------
     path : str
-        Path of the file relative to the root folder, or as in the database if it is outside.
+        Path of the file relative to the root folder.
     function : str
         Qualified name of the function.
     lines : list of int
@@ -84,12 +84,14 @@ def find_gaps(
 ) -> tuple[list[Gap], list[str]]:
     """Return the gaps, the riskiest first, and the files whose source cannot be read.
 
+    Only files below the root are examined.
+
     Parameters
     ----------
     index : CoverageIndex
         Coverage of the tests.
     root : pathlib.Path
-        Folder that relative paths in the database are relative to.
+        Folder of the sources to examine. Relative paths in the database are relative to it.
     only : mapping of str to iterable of int, optional
         Lines to report by file, such as those that a diff adds. Paths are relative to ``root`` or
         to a folder above it. Files that coverage.py did not measure are ignored. None reports all
@@ -109,18 +111,24 @@ def find_gaps(
     ------
     DTypeError
         If an argument is of the wrong type.
+    ShapeError
+        If ``only`` is None, and the database has no source to examine below the root.
     """
     instance_of(index, CoverageIndex, "index")
-    root = checked_path(root, "root")
+    root = checked_path(root, "root").resolve()
     instance_of(only, (Mapping, NoneType), "only")
     flag(tests, "tests")
     wanted = None if only is None else _lines_by_file(index, root, only)
     gaps: list[Gap] = []
     absent = []
+    examined = False
     for position, path in enumerate(index.files):
         lines = None if wanted is None else wanted.get(position, set())
-        source = root / path
-        if (lines is not None and not lines) or not (tests or _is_product(source, root)):
+        source = source_path(path, root)
+        if not source.is_relative_to(root) or not (tests or is_product(source, root)):
+            continue
+        examined = True
+        if lines is not None and not lines:
             continue
         try:
             with warnings.catch_warnings():
@@ -129,16 +137,15 @@ def find_gaps(
         except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
             absent.append(path)
             continue
-        shown = source.relative_to(root) if source.is_relative_to(root) else Path(path)
-        gaps += (replace(gap, path=str(shown)) for gap in _gaps_of(index, path, tree, lines))
+        shown = str(source.relative_to(root))
+        gaps += (replace(gap, path=shown) for gap in _gaps_of(index, path, tree, lines))
+    if not examined and only is None:
+        kinds = "sources" if tests else "sources other than tests"
+        raise ShapeError(
+            f"root: the coverage database has no {kinds} below {root}; expected the folder of the "
+            "sources"
+        )
     return sorted(gaps, key=lambda gap: (-gap.risk, gap.path, gap.lines)), absent
-
-
-def _is_product(file: Path, root: Path) -> bool:
-    """Return True if a file contains neither tests nor helpers of tests."""
-    folders = file.relative_to(root).parts[:-1] if file.is_relative_to(root) else ()
-    special = is_test_file(file) or file.name == "conftest.py"
-    return not special and TEST_FOLDERS.isdisjoint(folders)
 
 
 def measured_file(index: CoverageIndex, path: str, root: Path) -> int | None:

@@ -51,8 +51,9 @@ def _same_end(name: str, wanted: str, separators: tuple[str, ...] = ("/",)) -> b
 def position_of_file(path: str, names: Sequence[str], root: Path | None = None) -> int:
     """Return the position of the file that matches a path.
 
-    Without ``root``, a user typed the path, and `position_by_end` matches it. If several names
-    match, the one directly in the common folder of all files is used. With ``root``, the path is
+    Without ``root``, a user typed the path, or it is a name. An equal name is used, or else
+    `position_by_end` matches the path; if several names match, the one directly in the common
+    folder of all files is used. With ``root``, the path is
     from a diff, and "utils.py" never matches "web/utils.py".
 
     Parameters
@@ -74,6 +75,8 @@ def position_of_file(path: str, names: Sequence[str], root: Path | None = None) 
     if root is None and ".." in wanted.split("/"):
         wanted = posixpath.normpath((Path.cwd() / wanted).as_posix())
     names = [name.replace("\\", "/") for name in names]
+    if root is None and wanted in names:
+        return names.index(wanted)
     meant = [name for name in names if name == wanted or _same_end(name, wanted)]
     if root is not None:
         absolute = {(root.absolute() / name).as_posix(): name for name in meant}

@@ -15,6 +15,8 @@ __all__ = ["Comparison", "DefectMatch", "Status"]
 Status = Literal["new", "known", "regressed", "perhaps"]
 # Minimum share of the tests that failed because of a defect which must fail again.
 _AGAIN = 0.8
+# Part of the message of an error that None causes where a value is expected.
+_NONE = "'NoneType'"
 # Minimum cosine of similar texts.
 _SIMILAR = 0.85
 
@@ -99,11 +101,24 @@ class Comparison:
 
     @property
     def test(self) -> bool:
-        """True if both are failures of the same test function, with any parameters."""
-        ours, theirs = self.failure.test_function, self.known.test_function
-        if ours and theirs and ours == theirs:
-            return True
-        return same_test_name(self.failure.test, self.known.test)
+        """True if both are failures of the same test function, with any parameters.
+
+        Failures of one fixture or set-up function count as failures of one test.
+        """
+        failure, known = self.failure, self.known
+        ours, theirs = failure.test_function, known.test_function
+        same = bool(ours and theirs) and ours == theirs
+        if not (failure.names_its_test and known.names_its_test):
+            return same
+        # Two classes may have methods of one name, and one class may inherit the other's.
+        is_shared = same and ours.name not in {failure.test_name, known.test_name}
+        return is_shared or same_test_name(failure.test, known.test)
+
+    @property
+    def case(self) -> bool:
+        """True if both are failures of the same test with the same parameters, where known."""
+        unknown = not (self.failure.names_its_test and self.known.names_its_test)
+        return self.test and (unknown or self.failure.case == self.known.case)
 
     @property
     def file(self) -> bool:
@@ -127,25 +142,37 @@ class Comparison:
 
     @property
     def by_place(self) -> bool:
-        """True if the same product function raised both, with the same message or on the same path.
+        """True if the same product function raised both, with enough in common to be one defect.
 
-        A statement that checks and raises may report many defects. For such a statement, the path
-        must also be the same: the function's caller, or the test.
+        A statement that checks and raises may report many defects, as may one that got None. For
+        these, the path must also be the same: the function's caller, or the test. The numbers in
+        the message of a check must be equal, because they may be codes of errors.
         """
         if not (self.exception and self.raiser):
             return False
         way = self.caller or self.test
-        checks = self.failure.raises_on_purpose or self.known.raises_on_purpose
-        return (self.alike and (way or not checks)) or (way and self.statement)
+        if self.failure.raises_on_purpose or self.known.raises_on_purpose:
+            return way and self.message
+        got_none = _NONE in self.failure.message
+        return (way and (self.alike or self.statement)) or (
+            self.alike and self.statement and not got_none
+        )
 
     @property
     def by_test(self) -> bool:
-        """True if both are of the same test, with the same message, and the test's own code failed.
+        """True if both are of the same case of a test, and its own code failed in the same way.
 
         Numbers in the messages must be equal, because often only a number tells two defects apart.
+        A test may contain several assertions that fail with one message.
         """
         in_test = not (self.failure.raiser and self.known.raiser)
-        return self.exception and in_test and self.test and self.message
+        return self.exception and in_test and self.case and self.message and not self._elsewhere
+
+    @property
+    def _elsewhere(self) -> bool:
+        """True if both texts show the statements, and they differ."""
+        shown = self.failure.statement and self.known.statement
+        return bool(shown) and not self.statement
 
     @property
     def is_proof(self) -> bool:
@@ -216,6 +243,10 @@ class Comparison:
         elif not (self.caller or self.test):
             named = failure.caller and known.caller
             found.append(f"called by {'another' if named else 'an unknown'} function")
+        if self.test and not self.case:
+            found.append("another case of the test")
+        if self.test and not self.raiser and self._elsewhere:
+            found.append(f"at another statement, {known.statement}")
         if not self.message:
             found.append("other numbers in the message" if self.alike else "another message")
         again, learnt = self.tests_again

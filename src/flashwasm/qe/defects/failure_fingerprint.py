@@ -9,22 +9,29 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from flashwasm.qe.defects.tracebacks import Failure, Frame
 
-__all__ = ["Fingerprint", "Function", "fingerprint", "masked", "same_test_name"]
+__all__ = ["Fingerprint", "Function", "case_of", "fingerprint", "masked", "same_test_name"]
 
 # Maximum number of characters of a message.
 _KEPT = 4000
 # pytest and unittest print the captured output of a test below the traceback.
 _CAPTURED = re.compile(r"^-+ Captured .* -+$|^(?:Stdout|Stderr):$", re.MULTILINE)
-# The line above a frame's source, in pytest's short style and in Python's own.
-_HEADER = re.compile(r'^\S.*\.pyx?:\d+: in \S|^\s*File ".+", line \d+')
+# A call that hands on its caller's arguments, as a decorator does: function(*args, **kwargs).
+_HANDS_ON = re.compile(r"[(,]\s*\*{1,2}\w+\s*[,)]")
 # pytest's hints about its options depend on the options, not on the failure.
 _ADVICE = re.compile(r"^(?:Use -v+ to get|\.\.\.Full output truncated|Omitting \d+ identical).*")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{4,}")
-_FOLDERS = re.compile(r"(?<![\w/:.])(?:[A-Za-z]:)?(?:[\\/][\w.\-+@]+)+(?=[\\/])")
+# Folders of a file on a disk, by their first folder. A path of a URL has other first parts, and
+# /api/users/1 is not /api/orders/1.
+_FOLDERS = re.compile(
+    r"(?<![\w/:.])(?:[A-Za-z]:|/(?:tmp|var|home|Users|private|root|mnt|opt|usr|srv|builds?"
+    r"|github|__w|workspaces?|runner)(?=/))(?:[\\/][\w.\-+@]+)*(?=[\\/])"
+)
 _LONG_FLOAT = re.compile(r"\d+\.\d{7,}(?:[eE][+-]?\d+)?")
 # What pytest puts before a line of a message instead of the mark "E".
 _INDENT = " " * 4
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+# All that follows the name of a function in a node id.
+_CASE = re.compile(r" ?\[.*$| \(.*$", re.DOTALL)
 _SEPARATOR = re.compile(r"::|[/\\.]")
 
 
@@ -58,9 +65,11 @@ class Fingerprint:
         Function of the product that raised the exception, directly or in an installed package that
         it called. Empty if a test raised it, even if the product had called that test's function.
     caller : Function
-        Function of the product or of the tests that called the raiser, skipping recursion.
+        Function of the product or of the tests that called the raiser, skipping recursion and
+        functions that only hand on arguments, which call many others.
     statement : str
-        Source of the innermost line of the stack; "" if the text does not show it.
+        Source of the innermost line of the stack; "" if the text does not show it. The types of
+        the other exceptions of a chain or a group follow.
     test : str
         Node id of the test; "" if the file names none.
     test_function : Function
@@ -68,7 +77,8 @@ class Fingerprint:
     test_file : str
         File of that function, or of a frame in a test file whose function is not named.
     message : str
-        Message of the exception with its numbers, without addresses, folders and pytest's hints.
+        Message of the exception with its numbers, without addresses, folders and pytest's hints;
+        then those of the other exceptions.
     """
 
     exception: str
@@ -83,7 +93,22 @@ class Fingerprint:
     @property
     def test_name(self) -> str:
         """Name of the test function, without file, class and parameters."""
-        return (_parts(self.test) or [self.test_function.name])[-1]
+        return _name_of(self.test) or self.test_function.name
+
+    @property
+    def names_its_test(self) -> bool:
+        """True if the node id has a class or a file, so that it names one test function."""
+        return len(_parts(self.test)) > 1
+
+    @property
+    def test_without_case(self) -> str:
+        """Node id without parameters and without the description of a subtest."""
+        return self.test.removesuffix(self.case)
+
+    @property
+    def case(self) -> str:
+        """Parameters or description of a subtest in the node id, such as "[1]" or " (i=1)"."""
+        return case_of(self.test)
 
     @property
     def raises_on_purpose(self) -> bool:
@@ -111,17 +136,24 @@ def fingerprint(failure: Failure, test: str = "") -> Fingerprint:
     own = [frame for frame in failure.frames if not frame.is_foreign]
     tests = [frame for frame in own if not frame.is_product]
     raiser = _function(own[-1]) if own and own[-1].is_product else _NOWHERE
-    callers = [called for frame in reversed(own[:-1]) if (called := _function(frame)) != raiser]
+    callers = [
+        called
+        for frame in reversed(own[:-1])
+        if (called := _function(frame)) != raiser and not _HANDS_ON.search(frame.source)
+    ]
+    # A decorator of the test or a setup function may be further out on the stack than the test.
+    name = _name_of(test)
+    first = next((frame for frame in tests if frame.function == name), tests[0] if tests else None)
     captured = _CAPTURED.search(failure.text)
     text = failure.text[: captured.start()] if captured else failure.text
     return Fingerprint(
         exception=failure.exception,
         raiser=raiser or _NOWHERE,
         caller=callers[0] if raiser and callers else _NOWHERE,
-        statement=_statement(text),
+        statement=_statement(failure),
         test=test,
-        test_function=_function(tests[0]) if tests and tests[0].function else _NOWHERE,
-        test_file=_path(tests[0]) if tests else "",
+        test_function=_function(first) if first and first.function else _NOWHERE,
+        test_file=_path(first) if first else "",
         message=_message(text, failure),
     )
 
@@ -144,7 +176,19 @@ def same_test_name(one: str, other: str) -> bool:
 
 def _parts(test: str) -> list[str]:
     """Return the folders, file, classes and function in a test's name."""
-    return [part for part in _SEPARATOR.split(test.partition("[")[0]) if part not in {"", "py"}]
+    name = test.removesuffix(case_of(test))
+    return [part for part in _SEPARATOR.split(name) if part not in {"", "py"}]
+
+
+def case_of(test: str) -> str:
+    """Return what follows the function in a test's name, such as "[1]"; "" if nothing does."""
+    found = _CASE.search(test.partition("::")[2] or test)
+    return found[0] if found else ""
+
+
+def _name_of(test: str) -> str:
+    """Return the name of the function in a test's name; "" if there is none."""
+    return (_parts(test) or [""])[-1]
 
 
 def _function(frame: Frame) -> Function:
@@ -160,16 +204,12 @@ def _path(frame: Frame) -> str:
     return path
 
 
-def _statement(text: str) -> str:
-    """Return the source of the innermost line of a stack, in any of pytest's styles."""
-    statement, below_header = "", False
-    for line in text.split("\n"):
-        if line.startswith("E  "):
-            continue
-        if line.startswith("> ") or (below_header and line.startswith(" ")):
-            statement = line.lstrip("> ").strip()
-        below_header = bool(_HEADER.match(line))
-    return "" if statement == "???" else statement
+def _statement(failure: Failure) -> str:
+    """Return the source of the innermost line of the stack, with the other exceptions' types."""
+    source = failure.frames[-1].source if failure.frames else ""
+    if source in {"", "???"}:
+        return ""
+    return f"{source} (with {', '.join(failure.causes)})" if failure.causes else source
 
 
 def _message(text: str, failure: Failure) -> str:
@@ -201,7 +241,14 @@ def _plain_message(text: str, failure: Failure) -> list[str]:
     For a failed doctest example, the text is the message.
     """
     lines = [line.strip() for line in text.split("\n")]
+    causes = [line for line in lines if _exception_in(line) in failure.causes]
     if failure.message:
         ends = [i for i, line in enumerate(lines) if line.endswith(failure.message)]
-        return [failure.message, *lines[ends[-1] + 1 :]] if ends else [failure.message]
-    return lines if failure.exception in {"", "DocTestFailure"} else [failure.exception]
+        below = lines[ends[-1] + 1 :] if ends else []
+        return [failure.message, *below, *causes]
+    return lines if failure.exception in {"", "DocTestFailure"} else [failure.exception, *causes]
+
+
+def _exception_in(line: str) -> str:
+    """Return the type of the exception that a line of a Python traceback may name."""
+    return line.lstrip("|+- ").partition(":")[0].rpartition(".")[2]

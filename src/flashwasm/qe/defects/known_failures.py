@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from flashwasm.qe.defects.defect_verdict import Comparison, DefectMatch
 from flashwasm.qe.defects.failure_fingerprint import Fingerprint, fingerprint
+from flashwasm.qe.defects.occurrence_groups import OccurrenceGroups
 from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
 
 if TYPE_CHECKING:
@@ -40,6 +41,14 @@ class Occurrence(NamedTuple):
     text: str
 
 
+class _Compared(NamedTuple):
+    """Comparison with a group: the position of its nearest failure, and of all its failures."""
+
+    position: int
+    members: Array
+    comparison: Comparison
+
+
 class KnownFailures:
     """Failures of named defects.
 
@@ -55,11 +64,7 @@ class KnownFailures:
         self.defects = defects
         self.occurrences = occurrences
         self._terms: TfIdfMatrix | None = None
-        # Positions of the occurrences by the keys that similar failures share.
-        self._sharing: dict[Hashable, list[int]] = {}
-        for i, occurrence in enumerate(occurrences):
-            for key in (*_close_keys(occurrence.fingerprint), *_far_keys(occurrence.fingerprint)):
-                self._sharing.setdefault(key, []).append(i)
+        self._groups = OccurrenceGroups(occurrences)
 
     def match(
         self, failures: Sequence[tuple[str, Failure]], without: Collection[int] = frozenset()
@@ -84,37 +89,36 @@ class KnownFailures:
         again = self._tests_again(each, without)
         return [self._verdict(self._with_tests_again(compared, again)) for compared in each]
 
-    def _compared(
-        self, failure: Failure, test: str, without: Collection[int]
-    ) -> dict[int, Comparison]:
-        """Return the comparisons of a failure with possibly similar ones, by position."""
+    def _compared(self, failure: Failure, test: str, without: Collection[int]) -> list[_Compared]:
+        """Return the comparisons of a failure with groups of possibly similar ones."""
         parts, scores = fingerprint(failure, test), self._scores(failure)
+        scores[list(without)] = -1
+        return [
+            _Compared(i, members, Comparison(parts, self._parts_of(i), float(scores[i])))
+            for i, members in self._groups.near(parts, scores)
+        ]
 
-        def sharing(keys: Iterable[Hashable]) -> set[int]:
-            return {i for key in keys for i in self._sharing.get(key, ())}.difference(without)
-
-        positions = sharing(_close_keys(parts))
-        # A test file may have thousands of failures in the library, so only one of them is used.
-        if far := sorted(sharing(_far_keys(parts))):
-            positions.add(far[int(scores[far].argmax())])
-        counted = scores.copy()
-        counted[list(without)] = -1
-        positions.add(int(counted.argmax()))
-        return {
-            i: Comparison(parts, self.occurrences[i].fingerprint, float(scores[i]))
-            for i in sorted(positions)
-        }
+    def _parts_of(self, position: int) -> Fingerprint:
+        """Return the fingerprint of the occurrence at a position."""
+        return self.occurrences[position].fingerprint
 
     def _tests_again(
-        self, each: Sequence[Mapping[int, Comparison]], without: Collection[int]
+        self, each: Sequence[Sequence[_Compared]], without: Collection[int]
     ) -> dict[int, tuple[int, int]]:
         """Count for each defect the tests that fail as before, if their own code failed."""
-        failing: dict[int, set[str]] = {}
+        # Hundreds of cases of a test may fail with the same message as one group.
+        failing_groups: dict[int, set[bytes]] = {}
         for compared in each:
-            for i, comparison in compared.items():
-                if comparison.by_test:
-                    defect = self.occurrences[i].defect
-                    failing.setdefault(defect, set()).add(_test_of(comparison.known))
+            for one in compared:
+                if one.comparison.by_test:
+                    defect = self.occurrences[one.position].defect
+                    failing_groups.setdefault(defect, set()).add(one.members.tobytes())
+        failing = {
+            defect: {
+                _test_of(self._parts_of(i)) for one in groups for i in np.frombuffer(one, np.int64)
+            }
+            for defect, groups in failing_groups.items()
+        }
         learnt = {defect: set(tests) for defect, tests in failing.items()}
         for i, (defect, parts, _) in enumerate(self.occurrences if failing else ()):
             if defect in learnt and i not in without and not parts.raiser:
@@ -122,14 +126,14 @@ class KnownFailures:
         return {defect: (len(tests), len(learnt[defect])) for defect, tests in failing.items()}
 
     def _with_tests_again(
-        self, compared: Mapping[int, Comparison], again: Mapping[int, tuple[int, int]]
+        self, compared: Sequence[_Compared], again: Mapping[int, tuple[int, int]]
     ) -> dict[int, Comparison]:
-        """Return the comparisons of a failure with the counts of their defects."""
+        """Return the comparisons of a failure with the counts of their defects, by position."""
         return {
             i: replace(comparison, tests_again=again[self.occurrences[i].defect])
             if comparison.by_test
             else comparison
-            for i, comparison in compared.items()
+            for i, _, comparison in compared
         }
 
     def _verdict(self, compared: Mapping[int, Comparison]) -> DefectMatch:
@@ -192,25 +196,6 @@ class KnownFailures:
         # Because of rounding, the cosine of equal texts may exceed one.
         scores: Array = np.minimum(self._terms.scores(failure.text[-TEXT_END:]), 1)
         return scores
-
-
-def _close_keys(failure: Fingerprint) -> Iterator[Hashable]:
-    """Yield keys that are equal for failures with a common function, test or message."""
-    if failure.exception:
-        if failure.raiser:
-            yield "raiser", failure.exception, failure.raiser
-        if failure.test_name:
-            yield "test", failure.exception, failure.test_name
-        if failure.test_function:
-            yield "function", failure.exception, failure.test_function
-        if failure.test_file:
-            yield "message", failure.exception, failure.test_file, failure.message
-
-
-def _far_keys(failure: Fingerprint) -> Iterator[Hashable]:
-    """Yield keys that are equal for failures with only a common test file."""
-    if failure.exception and failure.test_file:
-        yield "file", failure.exception, failure.test_file
 
 
 def _test_of(failure: Fingerprint) -> str:

@@ -7,7 +7,7 @@ Formats: https://docs.python.org/3/library/traceback.html, exception groups by P
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from flashwasm.html_tables import html_table
 from flashwasm.object_checks import checked_text
@@ -66,11 +66,15 @@ class Frame:
         Line number, from 1.
     function : str
         Name of the function; "" if the text names none.
+    source : str, default ""
+        Source of the line; "" if the text does not show it. " (2)" follows the source of the second
+        of equal lines of a function, if the text shows both. Not compared with other frames.
     """
 
     path: str
     line: int
     function: str
+    source: str = field(default="", compare=False)
 
     @property
     def is_product(self) -> bool:
@@ -137,6 +141,9 @@ class _Part:
     frames: list[Frame]
     exception: str = ""
     message: str = ""
+    headed: bool = False  # True if the last line names a frame whose source follows.
+    above: list[str] = field(default_factory=list)  # Source above a frame's place in long style.
+    source: str = ""  # Source of the line that fails, in long style.
     named_at: int = -1  # Number of frames above the line that names the exception.
 
 
@@ -209,6 +216,7 @@ def read_failure(text: str) -> Failure:
             if not members:
                 parts.append(_Part([]))
             continue
+        _read_source(bare, parts[-1])
         function = _read_line(bare, parts[-1], function)
     known = [part for part in parts if part.exception]
     if not known:
@@ -226,10 +234,13 @@ def _read_line(line: str, part: _Part, function: str) -> str:
     """Read one line into a part. Return the function whose source the long style shows."""
     if found := _PYTHON_FRAME.match(line):
         part.frames.append(Frame(found["path"], int(found["line"]), found["name"] or ""))
+        part.headed = True
     elif found := _SHORT_FRAME.match(line):
         part.frames.append(Frame(found["path"], int(found["line"]), found["name"]))
+        part.headed = True
     elif found := _LONG_FRAME.match(line):
-        part.frames.append(Frame(found["path"], int(found["line"]), function))
+        part.frames.append(Frame(found["path"], int(found["line"]), function, part.source))
+        part.above, part.source = [], ""
         if found["error"] and not part.exception:
             part.exception = found["error"].rpartition(".")[2]
         return ""
@@ -241,12 +252,26 @@ def _read_line(line: str, part: _Part, function: str) -> str:
         part.frames.append(Frame(found["path"], int(found["line"]), function))
         _name(part, found["error"], "")
     elif found := _DEFINITION.match(line):
-        return found[1]
+        # The source of a frame begins with its own function, and may contain inner functions.
+        return function or found[1]
     elif line.startswith("E  "):
         _read_error(line[1:].strip(), part)
     elif not line.startswith((" ", ">")) and (found := _EXCEPTION.match(line)):
         _name(part, found["error"], found["message"])
     return function
+
+
+def _read_source(line: str, part: _Part) -> None:
+    """Read the source of a frame: below its place, or in the long style above it, after ">"."""
+    source = line.lstrip("> ").strip()
+    if part.headed and line.startswith(" "):
+        part.frames[-1] = replace(part.frames[-1], source=source)
+    elif line.startswith("> "):
+        times = part.above.count(source) + 1
+        part.source = source if times == 1 else f"{source} ({times})"
+    elif line.startswith("    "):
+        part.above.append(source)
+    part.headed = False
 
 
 def _read_error(text: str, part: _Part) -> None:

@@ -11,14 +11,16 @@ import ast
 import builtins
 import copy
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest import TestCase
 
+from flashwasm.qe.duplicates.imported_names import imported_names
 from flashwasm.qe.duplicates.literal_marking import FunctionNode, Literal, mark_literals
 from flashwasm.qe.duplicates.module_syntax import BUILTIN_FIXTURES, ModuleSyntax
+from flashwasm.qe.duplicates.surroundings import surroundings_of
 
 if TYPE_CHECKING:
     from flashwasm.qe.duplicates.module_syntax import Scope
@@ -146,29 +148,20 @@ class _ModuleScope:
         self._syntax = syntax
         self._path = path = syntax.path
         tree = syntax.tree
-        self._functions: dict[int, tuple[FunctionNode, ast.ClassDef | None]] = {}
+        self._functions: dict[int, tuple[FunctionNode, list[ast.ClassDef]]] = {}
         self._find(tree)
-        self._meanings: dict[str, str] = {}
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom):
-                # A relative import depends on the folder, so the folder is part of the meaning.
-                source = f"{path.parent if node.level else ''}{'.' * node.level}{node.module or ''}"
-                for alias in node.names:
-                    self._meanings[alias.asname or alias.name] = f"{source}:{alias.name}"
-            elif isinstance(node, ast.Import):
-                for alias in node.names:
-                    name = alias.name if alias.asname else alias.name.partition(".")[0]
-                    self._meanings[alias.asname or name] = name
+        self._imports = dict(imported_names(path, _outside_functions(tree)))
+        self._bound = syntax.bound(tree)
+        self._around: dict[tuple[ast.ClassDef, ...], list[str]] = {}
 
     def keys(self, test: CollectedTest) -> FunctionKeys | None:
         """Return the keys of a test in this file; None if there is none or it does nothing."""
         if (function := self._function(test)) is None:
             return None
-        node, nodes, owner = function
+        node, nodes, owners = function
         if not any(isinstance(n, (ast.Call, ast.Assert, ast.Raise)) for n in nodes):
             return None
-        # A decorator or a default may use a value of the file, such as a list of parameters.
-        context = self._context(node, [*nodes, *_walk([*node.decorator_list, node.args])], owner)
+        context = self._context(node, nodes, owners)
         decorators = [ast.dump(decorator) for decorator in node.decorator_list]
         head = repr((type(node).__name__, ast.dump(node.args), decorators, context))
         exact = _digest(head, node.body)
@@ -186,66 +179,99 @@ class _ModuleScope:
 
     def _function(
         self, test: CollectedTest
-    ) -> tuple[FunctionNode, list[ast.AST], ast.ClassDef | None] | None:
-        """Return the function of a test without its docstring, its nodes, and its class.
+    ) -> tuple[FunctionNode, list[ast.AST], list[ast.ClassDef]] | None:
+        """Return the function of a test without its docstring, its nodes, and its classes.
 
         Return None if there is no function on the test's line, or if it is nested too deeply.
         """
-        definition, owner = self._functions.get(test.line, (None, None))
+        definition, owners = self._functions.get(test.line, (None, []))
         if definition is None or _depth(definition) > _DEEPEST:
             return None
         node = copy.copy(definition)
         if ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
-        return node, _walk(node.body), owner
+        return node, _walk(node.body), owners
 
     def _find(self, tree: ast.Module) -> None:
-        """Record the functions of the file, each with the nearest class around it."""
-        waiting: list[tuple[ast.AST, ast.ClassDef | None]] = [(tree, None)]
+        """Record the functions of the file, each with the classes around it, the nearest last."""
+        waiting: list[tuple[ast.AST, list[ast.ClassDef]]] = [(tree, [])]
         while waiting:
-            node, owner = waiting.pop()
+            node, owners = waiting.pop()
             for child in ast.iter_child_nodes(node):
                 if isinstance(child, _FUNCTIONS):
-                    self._functions[child.lineno] = (child, owner)
-                waiting.append((child, child if isinstance(child, ast.ClassDef) else owner))
+                    self._functions[child.lineno] = (child, owners)
+                waiting.append(
+                    (child, [*owners, child] if isinstance(child, ast.ClassDef) else owners)
+                )
 
     def _context(
-        self, node: FunctionNode, nodes: list[ast.AST], owner: ast.ClassDef | None
+        self, node: FunctionNode, nodes: list[ast.AST], owners: list[ast.ClassDef]
     ) -> list[str]:
-        """Return the meanings of the free names of a function, one on each line."""
-        arguments = {argument.arg for argument in node.args.args}
-        used = [n for n in nodes if isinstance(n, ast.Name)]
-        names = {n.id for n in used}
-        stored = {n.id for n in used if isinstance(n.ctx, ast.Store)}
-        context = []
-        for name in sorted(names - stored - arguments):
-            if name in self._meanings:
-                context.append(f"{name} is {self._meanings[name]}")
-            elif not hasattr(builtins, name):
-                context.append(f"{name} is of {self._path}")
-        own_attributes = {
-            n.attr
-            for n in nodes
-            if isinstance(n, ast.Attribute)
-            and isinstance(n.value, ast.Name)
-            and n.value.id in {"self", "cls"}
+        """Return the meanings of the free names of a function and what runs around it."""
+        given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        arguments = {argument.arg for argument in given}
+        outside = [n for one in (*node.decorator_list, node.args) for n in ast.walk(one)]
+        context = self._meanings([*nodes, *outside], arguments)
+        first = given[0].arg if given and owners else ""
+        if owners and _depends_on_class(nodes, first):
+            context.append(f"self is {owners[-1].name} of {self._path}")
+        # A fixture of the file may replace a built-in one.
+        own = self._syntax.function_names | {"request"}
+        fixtures = arguments - {first, "self", "cls"} - (BUILTIN_FIXTURES - own)
+        texts = {n.value for n in outside if isinstance(n, ast.Constant)}
+        named = {
+            name.strip() for text in texts if isinstance(text, str) for name in text.split(",")
         }
-        # The methods that unittest.TestCase defines are the same in all classes. Any other
-        # attribute may differ between them.
-        if owner is not None and not all(hasattr(TestCase, name) for name in own_attributes):
-            context.append(f"self is {owner.name} of {self._path}")
-        fixtures = arguments - {"self", "cls"} - BUILTIN_FIXTURES
-        parametrised = {
-            name.strip()
-            for decorator in node.decorator_list
-            for constant in ast.walk(decorator)
-            if isinstance(constant, ast.Constant) and isinstance(constant.value, str)
-            for name in constant.value.split(",")
-        }
-        if fixtures - parametrised:
-            where = f"{owner.name} of " if owner is not None else ""
+        if fixtures - named or any(
+            isinstance(n, ast.Attribute) and n.attr == "usefixtures" for n in outside
+        ):
+            where = f"{owners[-1].name} of " if owners else ""
             context.append(f"fixtures are of {where}{self._path}")
+        if tuple(owners) not in self._around:
+            self._around[tuple(owners)] = surroundings_of(self._syntax, owners)
+        return [*context, *self._around[tuple(owners)]]
+
+    def _meanings(self, nodes: Sequence[ast.AST], arguments: set[str]) -> list[str]:
+        """Return the meanings of the names in some nodes that no argument and no variable has."""
+        used = [n for n in nodes if isinstance(n, ast.Name)]
+        changed = {name for n in nodes if isinstance(n, ast.Global) for name in n.names}
+        stored = {n.id for n in used if isinstance(n.ctx, ast.Store)} - changed
+        local = dict(imported_names(self._path, nodes))
+        context = []
+        for name in sorted({n.id for n in used} - stored - arguments):
+            if name in local:
+                context.append(f"{name} is {local[name]}")
+            elif name in self._imports and self._bound[name] == 1:
+                context.append(f"{name} is {self._imports[name]}")
+            elif self._bound[name] or "*" in self._imports or not hasattr(builtins, name):
+                context.append(f"{name} is of {self._path}")
         return context
+
+
+def _outside_functions(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield the nodes of a module, except those inside its functions."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, _FUNCTIONS):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def _depends_on_class(nodes: Sequence[ast.AST], first: str) -> bool:
+    """Return True if a method uses more of its class than the methods of unittest.TestCase.
+
+    These are the same in all classes. Any other attribute may differ between them.
+    """
+    names = [n.id for n in nodes if isinstance(n, ast.Name)]
+    if "super" in names or "__class__" in names:
+        return True
+    plain = sum(
+        hasattr(TestCase, n.attr)
+        for n in nodes
+        if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == first
+    )
+    return bool(first) and names.count(first) > plain
 
 
 def _digest(head: str, statements: list[ast.stmt]) -> bytes:
@@ -265,6 +291,6 @@ def _depth(node: ast.AST) -> int:
     return depth
 
 
-def _walk(trees: Sequence[ast.AST]) -> list[ast.AST]:
-    """Return all nodes of some trees."""
-    return [node for tree in trees for node in ast.walk(tree)]
+def _walk(statements: list[ast.stmt]) -> list[ast.AST]:
+    """Return all nodes of some statements."""
+    return [node for statement in statements for node in ast.walk(statement)]

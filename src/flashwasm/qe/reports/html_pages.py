@@ -49,7 +49,8 @@ _TEXT_END = 2000
 # Maximum number of selected tests that a page shows with their reasons. It lists only the names of
 # further ones, because a browser is slow with thousands of rows.
 _MOST_ROWS = 300
-# Maximum number of groups of duplicates of each tier that a page shows. A group takes kilobytes.
+# Maximum number of groups of failures, or of duplicates of each tier, that a page shows. A group
+# takes kilobytes.
 _MOST_GROUPS = 100
 
 
@@ -177,7 +178,7 @@ def clusters_page(clusters: Sequence[FailureCluster], failures: Sequence[TestFai
     if failures:
         title += f" in {counted(len(clusters), 'groups')}"
     shown = failure_groups(clusters, failures)
-    return fill_template("clusters.html", title=title, groups=shown)
+    return fill_template("clusters.html", title=title, groups=shown, total=len(clusters))
 
 
 def gaps_page(gaps: Sequence[Gap], root: Path, *, total: int) -> str:
@@ -221,9 +222,9 @@ def groups_by_tier(groups: Sequence[DuplicateGroup]) -> list[Tier]:
 def failure_groups(
     clusters: Sequence[FailureCluster], failures: Sequence[TestFailure]
 ) -> list[FailureGroup]:
-    """Return the groups as a page shows them; a failure that names no test gets a dash."""
+    """Return the first groups as a page shows them; a failure that names no test gets a dash."""
     shown = []
-    for cluster in clusters:
+    for cluster in clusters[:_MOST_GROUPS]:
         members = [failures[i] for i in cluster.members]
         tests: dict[str, list[str]] = {}
         for one in members:

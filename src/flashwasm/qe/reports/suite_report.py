@@ -96,6 +96,7 @@ class SuiteReport:
             gaps=gaps,
             total_gaps=len(self.gaps or ()),
             groups=groups,
+            total_groups=len(self.clusters),
             benchmarks=None if known is None else benchmark_charts(known),
         )
 

@@ -83,8 +83,12 @@ class TfIdfMatrix:
         scores = np.zeros(len(self._texts), np.float32)
         owners, data = self.arrays["indices"], self.arrays["data"]
         for start, end, weight in zip(starts.tolist(), ends.tolist(), weights, strict=True):
-            # A text occurs at most once in a column, so this adds to each score once.
-            scores[owners[start:end]] += data[start:end] * weight
+            if end - start == len(scores):
+                # All texts contain the term, so that their order is that of the scores.
+                scores += data[start:end] * weight
+            else:
+                # A text occurs at most once in a column, so this adds to each score once.
+                scores[owners[start:end]] += data[start:end] * weight
         return scores
 
     def between(self, positions: Sequence[int]) -> Array:
