@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from flashwasm.qe.defects.defect_verdict import Comparison, DefectMatch
 from flashwasm.qe.defects.failure_fingerprint import Fingerprint, fingerprint
-from flashwasm.qe.defects.occurrence_groups import OccurrenceGroups
+from flashwasm.qe.defects.occurrence_groups import Occurrence, OccurrenceGroups
 from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
 
 if TYPE_CHECKING:
@@ -31,14 +31,6 @@ class Defect(NamedTuple):
     name: str
     resolved: bool = False
     note: str = ""
-
-
-class Occurrence(NamedTuple):
-    """A failure: the position of its defect, its fingerprint, and the end of its text."""
-
-    defect: int
-    fingerprint: Fingerprint
-    text: str
 
 
 class _Compared(NamedTuple):

@@ -16,12 +16,19 @@ from flashwasm.qe.defects.failure_fingerprint import masked
 
 if TYPE_CHECKING:
     from flashwasm.qe.defects.failure_fingerprint import Fingerprint
-    from flashwasm.qe.defects.known_failures import Occurrence
 
-__all__ = ["OccurrenceGroup", "OccurrenceGroups"]
+__all__ = ["Occurrence", "OccurrenceGroup", "OccurrenceGroups"]
 
 Array = npt.NDArray[Any]
 _NONE = np.zeros(0, np.int64)
+
+
+class Occurrence(NamedTuple):
+    """A failure: the position of its defect, its fingerprint, and the end of its text."""
+
+    defect: int
+    fingerprint: Fingerprint
+    text: str
 
 
 class OccurrenceGroup(NamedTuple):

@@ -1,4 +1,4 @@
-"""What runs around a test apart from its own function: set-up, autouse fixtures and marks.
+"""Set-up, autouse fixtures and marks: the code that runs around a test.
 
 Two tests with one body are no duplicates if different code prepares them.
 """
