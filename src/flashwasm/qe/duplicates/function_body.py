@@ -292,6 +292,6 @@ def _depth(node: ast.AST) -> int:
     return depth
 
 
-def _walk(statements: list[ast.stmt]) -> list[ast.AST]:
-    """Return all nodes of some statements."""
-    return [node for statement in statements for node in ast.walk(statement)]
+def _walk(trees: Sequence[ast.AST]) -> list[ast.AST]:
+    """Return all nodes of some trees."""
+    return [node for tree in trees for node in ast.walk(tree)]
