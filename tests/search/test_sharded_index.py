@@ -364,3 +364,11 @@ def test_a_closed_index_begins_no_shard():
     with pytest.raises(fw.ClosedError):
         index.add([[1.0, 0.0]])
     assert index.shards == 1
+
+
+def test_removing_nothing_from_an_empty_index_leaves_it_usable(make):
+    index = make()
+    index.remove([])
+    index.add(VECTORS)
+    index.remove([])
+    assert index.ids.tolist() == list(range(95))

@@ -134,6 +134,8 @@ class IdTable:
 
     def free(self, positions: Array, ids: Array) -> None:
         """Remove the ids of some positions. After an interruption, the call can be repeated."""
+        if not len(ids):
+            return
         for one in ids.tolist():
             self.positions.pop(one, None)
         self._table[positions] = _MISSING[self.kind]

@@ -204,6 +204,22 @@ def test_one_case_that_fails_again_is_not_counted_as_all_of_them():
 
 
 @pytest.mark.usefixtures("folder")
+def test_a_new_case_is_known_only_if_the_known_cases_fail_again():
+    old, new, other = (
+        TestFailure(
+            f"t.py::test_a[{i}]", read_failure(long_style("test_a", "assert 0", "assert f(i)"))
+        )
+        for i in range(3)
+    )
+    library = FailureLibrary("defects.db", create=True)
+    library.learn("x", [old])
+    found = library.match_all([new, other])
+    assert [one.status for one in found] == ["perhaps", "perhaps"]
+    assert any(one.startswith("only 0 of 1 test") for one in found[0].evidence_against)
+    assert [one.status for one in library.match_all([new, old])] == ["known", "known"]
+
+
+@pytest.mark.usefixtures("folder")
 def test_an_inner_function_is_not_the_function_of_a_frame():
     lines = ("def cli():", "    pass", "assert run(cli) == 0")
     found = read_failure(long_style("test_a", "assert 1 == 0", *lines))

@@ -160,13 +160,13 @@ class Comparison:
 
     @property
     def by_test(self) -> bool:
-        """True if both are of the same case of a test, and its own code failed in the same way.
+        """True if both are of the same test, and its own code failed in the same way.
 
         Numbers in the messages must be equal, because often only a number tells two defects apart.
-        A test may contain several assertions that fail with one message.
+        A test may contain several assertions that fail with one message. Its cases may differ.
         """
         in_test = not (self.failure.raiser and self.known.raiser)
-        return self.exception and in_test and self.case and self.message and not self._elsewhere
+        return self.exception and in_test and self.test and self.message and not self._elsewhere
 
     @property
     def _elsewhere(self) -> bool:

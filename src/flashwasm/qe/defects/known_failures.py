@@ -103,8 +103,10 @@ class KnownFailures:
         for compared in each:
             for one in compared:
                 if one.comparison.by_test:
-                    defect = self.occurrences[one.position].defect
-                    failing_groups.setdefault(defect, set()).add(one.members.tobytes())
+                    groups = failing_groups.setdefault(self.occurrences[one.position].defect, set())
+                    # That another case of a test fails does not show that this one fails again.
+                    if one.comparison.case:
+                        groups.add(one.members.tobytes())
         failing = {
             defect: {
                 _test_of(self._parts_of(i)) for one in groups for i in np.frombuffer(one, np.int64)

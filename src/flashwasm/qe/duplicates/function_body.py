@@ -155,7 +155,17 @@ class _ModuleScope:
         self._around: dict[tuple[ast.ClassDef, ...], list[str]] = {}
 
     def keys(self, test: CollectedTest) -> FunctionKeys | None:
-        """Return the keys of a test in this file; None if there is none or it does nothing."""
+        """Return the keys of a test in this file; None if there is none or it does nothing.
+
+        A test is also left out if it, or the head of its class, is nested too deeply.
+        """
+        try:
+            return self._keys(test)
+        except RecursionError:
+            return None
+
+    def _keys(self, test: CollectedTest) -> FunctionKeys | None:
+        """Return the keys of a test; None if there is none or it does nothing."""
         if (function := self._function(test)) is None:
             return None
         node, nodes, owners = function
