@@ -99,7 +99,6 @@ SEARCH = {
     "count": "k=",
     "limit": "k=",
     "data": "queries=",
-    "filter": "only a FlatIndex accepts a filter",
     "ef_search": "ef=",
     "efSearch": "ef=",
     "num_threads": _THREADS,

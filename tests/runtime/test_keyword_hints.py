@@ -60,7 +60,6 @@ CALLS = [
     (lambda x: sharded(**x), "efConstruction", "here it is ef_construction="),
     (lambda x: flat().add(data=ROWS, **x), "labels", "here it is vectors="),
     (lambda x: flat().search(ROWS, **x), "n_neighbors", "here it is k="),
-    (lambda x: graph().search(ROWS, 1, **x), "filter", "only a FlatIndex accepts a filter"),
     (lambda x: graph().search_report(ROWS, 1, **x), "ef_search", "here it is ef="),
     (lambda x: fw.LoRAAdapter(8, 8, **x), "lora_alpha", "here it is alpha="),
     (lambda x: fw.SentenceEncoder.load(**x), "device", "everything runs on the CPU"),

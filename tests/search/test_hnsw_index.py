@@ -222,6 +222,30 @@ def test_a_gap_in_the_middle_is_bridged(runtime):
     assert (ids[:, 0] == kept).mean() > 0.99
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 1.0])
+def test_a_filter_finds_the_nearest_of_the_chosen_vectors(runtime, share, metric, dtype):
+    vectors, queries = normal(600, 24, seed=1), normal(5, 24)
+    index = built(vectors, runtime, metric=metric, dtype=dtype)
+    index.remove([3, 90, 599])
+    mask = np.random.default_rng(3).random(597) < share
+    ids = index.ids[mask]
+    alone = built(vectors[ids], runtime, metric=metric, dtype=dtype)
+    scores, found = alone.search(queries, 8, exact=True)
+    expected = scores, np.where(found < 0, -1, np.append(ids, -1)[found])
+    assert_same_results(index.search(queries, 8, filter=mask), expected)
+    others = [3, 10**9, *ids[::-1].tolist()]
+    for given in (set(others), others, np.array(others, np.int64)):
+        assert_same_results(index.search(queries, 8, ef=1, exact=True, filter=given), expected)
+
+
+def test_a_filter_excludes_the_graph(runtime):
+    index = built(normal(50, 8), runtime)
+    with pytest.raises(fw.ShapeError, match="exact: expected True or None with a filter"):
+        index.search(normal(1, 8), 1, exact=False, filter=[1])
+
+
 def test_a_removed_id_comes_back(runtime):
     vectors = clustered(300, 8)
     index = built(vectors, runtime)

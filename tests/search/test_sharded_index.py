@@ -372,3 +372,12 @@ def test_removing_nothing_from_an_empty_index_leaves_it_usable(make):
     index.add(VECTORS)
     index.remove([])
     assert index.ids.tolist() == list(range(95))
+
+
+def test_shards_with_graphs_compare_with_all_chosen_vectors(make):
+    index, one = make("hnsw"), whole()
+    index.add(VECTORS)
+    wanted = set(range(0, 95, 3))
+    found, expected = (each.search(QUERIES, 9, filter=wanted) for each in (index, one))
+    assert (found[1] >= 0).all()
+    np.testing.assert_allclose(found[0], expected[0], atol=1e-6)

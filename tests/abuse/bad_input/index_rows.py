@@ -218,7 +218,7 @@ SUBJECTS = [
         ],
     ),
     *methods("FlatIndex", FILTERS),
-    *methods("HNSWIndex", GRAPH),
+    *methods("HNSWIndex", [*GRAPH, *FILTERS]),
 ]
 
 

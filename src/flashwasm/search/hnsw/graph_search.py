@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.kernel_table import HNSW_INSERT, HNSW_REPAIR, HNSW_SEARCH
+from flashwasm.kernel_table import HNSW_INSERT, HNSW_REPAIR, HNSW_SEARCH, INDEX_MAX_EF
 from flashwasm.runtime.work_limits import MOST_GRAPH_PRODUCTS
 from flashwasm.search.hnsw.graph import Graph
 from flashwasm.search.kernel_arguments import GraphArguments
 from flashwasm.search.result_keys import NO_POSITION
+from flashwasm.search.row_scan import scan
 from flashwasm.search.stored_vectors import StoredVectors
 
 if TYPE_CHECKING:
@@ -134,6 +135,36 @@ class VectorGraph:
         self.graph.live.all[places] = 0
         if self.graph.entry != NO_POSITION and gone[self.graph.entry]:
             self.graph.choose_entry()
+
+    def nearest(
+        self, launch: Launch, queries: Array, k: int, ef: int | None, chosen: Array | None = None
+    ) -> Array:
+        """Return the keys of the nearest vectors to each query.
+
+        Parameters
+        ----------
+        launch : Launch
+            The launch to run in.
+        queries : numpy.ndarray of float32, shape (n, dim)
+            Vectors to search for.
+        k : int
+            Number of vectors to find for each query, at most the number that are not removed.
+        ef : int or None
+            Number of candidates that the search of the graph keeps, if it is more than k. None
+            compares each query with all vectors.
+        chosen : numpy.ndarray of int, optional
+            Positions of the vectors to compare with. ``ef`` must then be None.
+        """
+        if not k or not len(queries):
+            return np.empty((len(queries), 0), np.uint64)
+        if ef is not None:
+            few = min(k, INDEX_MAX_EF)
+            return self.search(launch, queries, few, max(ef, few))
+        graph = self.graph
+        mask = 0 if graph.live.all[: graph.nodes].all() else graph.live.address
+        if chosen is not None:
+            mask = launch.place(self._marks(chosen), np.dtype(np.uint8))
+        return scan(launch, self.vectors, queries, rows=graph.nodes, k=k, mask=mask)
 
     def search(self, launch: Launch, queries: Array, k: int, ef: int) -> Array:
         """Return the keys (n, k) that the graph finds for each query (n, dim), in order."""

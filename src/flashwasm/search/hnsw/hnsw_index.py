@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import INDEX_MAX_DIM, INDEX_MAX_EF, INDEX_MAX_LINKS
 from flashwasm.keyword_hints import INDEX, SEARCH, knows_peers
 from flashwasm.runtime.deadline import deadline
@@ -16,17 +15,19 @@ from flashwasm.search.index import Index
 from flashwasm.search.index_file import IndexFile, id_sections
 from flashwasm.search.parameters import FEWEST_LINKS, checked_ef, checked_k, checked_m, checked_seed
 from flashwasm.search.result_keys import decoded
-from flashwasm.search.row_scan import scan
 from flashwasm.search.search_report import SearchReport, plan
 from flashwasm.storage.file_format import Container
+from flashwasm.validation import flag
 
 if TYPE_CHECKING:
     from os import PathLike
 
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from flashwasm.kernel_table import Metric
     from flashwasm.runtime.runtime import Runtime
+    from flashwasm.search.external_ids import Ids
     from flashwasm.search.parameters import IndexDType
 
     Array = NDArray[Any]
@@ -153,6 +154,7 @@ class HNSWIndex(Index):
         ef: int = 100,
         *,
         exact: bool | None = None,
+        filter: Ids | None = None,  # noqa: A002 - the field's own word.
         timeout: float | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Find k vectors that score highest with each query, approximately or exactly.
@@ -171,6 +173,10 @@ class HNSWIndex(Index):
             True to compare each query with every vector, False to search the graph, which may find
             fewer than k vectors if `m` is small and many were removed. None compares with every
             vector if that takes no longer; `search_report` tells which.
+        filter : array_like of bool, shape (len(index),), or set or array_like of ids, optional
+            Vectors to search: a mask that is True for each of them, in the order of ``index.ids``,
+            or their ids. Ids that are not in the index are ignored. In an array, each id occurs
+            once. Each query is compared with all of these vectors, so `exact` must not be False.
         timeout : float, optional
             Maximum duration of the call in seconds. None means the runtime's timeout.
 
@@ -187,10 +193,16 @@ class HNSWIndex(Index):
         """
         count, width = checked_k(k), checked_ef(ef, "ef")
         until = deadline(self._runtime, timeout)
+        if filter is not None and exact is not None and not flag(exact, "exact"):
+            raise ShapeError("exact: expected True or None with a filter, got False")
 
         def search(launch: Launch, some: Array) -> Array:
+            nearest = min(count, len(self))
+            if filter is not None:
+                chosen = self._ids.chosen(filter, self._positions())
+                return self._store.nearest(launch, some, nearest, None, chosen)
             by_scan, _ = plan(len(self), max(count, width), exact=exact)
-            return self._search(launch, some, count, None if by_scan else width)
+            return self._store.nearest(launch, some, nearest, None if by_scan else width)
 
         return self._search_by(search, queries, count, until)
 
@@ -234,22 +246,10 @@ class HNSWIndex(Index):
         launch = Launch(self._runtime, None)
         with launch.lock, launch:
             self._finish(launch)
-            found, _ = decoded(self._search(launch, sample, nearest, width), nearest)
-            truth, _ = decoded(self._search(launch, sample, nearest, None), nearest)
+            found, _ = decoded(self._store.nearest(launch, sample, nearest, width), nearest)
+            truth, _ = decoded(self._store.nearest(launch, sample, nearest, None), nearest)
         recall = float((found >= truth[:, -1:]).mean())
         return SearchReport(by_scan, reason, recall, len(sample))
-
-    def _search(self, launch: Launch, queries: Array, k: int, ef: int | None) -> Array:
-        """Return the keys of the results, from the graph, or from all vectors if ef is None."""
-        nearest = min(k, len(self))
-        if not nearest or not len(queries):
-            return np.empty((len(queries), 0), np.uint64)
-        store, graph = self._store, self._store.graph
-        if ef is None:
-            mask = graph.live.address if len(self) < graph.nodes else 0
-            return scan(launch, store.vectors, queries, rows=graph.nodes, k=nearest, mask=mask)
-        nearest = min(nearest, INDEX_MAX_EF)
-        return store.search(launch, queries, nearest, max(ef, nearest))
 
     def _remove(self, launch: Launch, places: Array) -> None:
         """Remove the vectors at some positions, and repair the graph around them."""

@@ -47,7 +47,7 @@ class IndexOptions(TypedDict, total=False):
 
 
 class SearchOptions(TypedDict, total=False):
-    """Options of a search: the first is for `FlatIndex`, the others are for `HNSWIndex`."""
+    """Options of a search of either class; the last two are only for `HNSWIndex`."""
 
     filter: Ids | None
     ef: int
