@@ -155,12 +155,13 @@ def test_a_part_of_the_tests_of_a_defect_may_fail_for_another_one(runs):
     assert (verdict.status, verdict.defect) == ("perhaps", "discount")
     assert verdict.evidence_against == (
         "no frame of the product in common",
-        "only 2 of 6 tests fail as they did for it",
+        "only 2 of 6 tests failed again in the same way",
     )
     # One of six tests is another one by now.
     most = {test: one for test, one in found.items() if test != "test_total"}
     assert statuses(library, most) == {"known"}
-    assert "5 of 6 tests fail as they did for it" in matches(library, most)["test_save"].evidence
+    evidence = matches(library, most)["test_save"].evidence
+    assert "5 of 6 tests failed again in the same way" in evidence
 
 
 def test_the_same_test_with_other_numbers_is_not_known(runs):

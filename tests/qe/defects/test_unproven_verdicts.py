@@ -199,7 +199,7 @@ def test_one_case_that_fails_again_is_not_counted_as_all_of_them():
     library.learn("x", cases)
     found = library.match(cases[0])
     assert found.status == "perhaps"
-    assert "only 1 of 5 tests fail as they did for it" in found.evidence_against
+    assert "only 1 of 5 tests failed again in the same way" in found.evidence_against
     assert {one.status for one in library.match_all(cases[:4])} == {"known"}
 
 

@@ -224,7 +224,7 @@ class Comparison:
             where,
             likeness,
             f"a similar text ({self.score:.2f})" if similar and not likeness else "",
-            f"{again} of {learnt} tests fail as they did for it" if again > 1 else "",
+            f"{again} of {learnt} tests failed again in the same way" if again > 1 else "",
         ]
         return tuple(part for part in found if part)
 
@@ -251,5 +251,6 @@ class Comparison:
             found.append("other numbers in the message" if self.alike else "another message")
         again, learnt = self.tests_again
         if again < _AGAIN * learnt:
-            found.append(f"only {again} of {counted(learnt, 'tests')} fail as they did for it")
+            tests = counted(learnt, "tests")
+            found.append(f"only {again} of {tests} failed again in the same way")
         return tuple(found)
