@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from flashwasm.qe.changes.case_counts import case_counts
-from flashwasm.qe.changes.parametrize_literals import literal_cases
 from flashwasm.qe.suites.collection import collect
+from flashwasm.qe.suites.parametrize_literals import literal_cases
 
 # A suite whose numbers of cases are all written in its source.
 WRITTEN = """\

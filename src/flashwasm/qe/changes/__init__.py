@@ -9,7 +9,7 @@ after the change, and `lines_after` converts the numbers of lines.
 
 **The project.** `import_graph` knows which file imports which (`project_files`, `module_imports`,
 `modules_loaded_first`). `function_lines` knows which lines belong to which function of a file. Both
-read syntax trees (`syntax_trees`) and run nothing.
+read syntax trees and run nothing.
 
 **The selection.** `safe_selection` selects the tests that `reached_tests` collects by these rules:
 
@@ -31,6 +31,5 @@ read syntax trees (`syntax_trees`) and run nothing.
 **The order.** `selected_tests` puts the tests that the change edits first (`touched_tests`), and
 sorts the others by a sum of evidence (`evidence`): words in common (`changed_words`, `bm25`), names
 of changed definitions (`changed_definitions`, `mentioned_names`), and the history of the files
-(`co_change`, `line_history`). `run_budget` limits the number of cases or the time (`case_counts`,
-`parametrize_literals`).
+(`co_change`, `line_history`). `run_budget` limits the number of cases or the time (`case_counts`).
 """

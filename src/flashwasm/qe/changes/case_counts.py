@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from flashwasm.qe.changes.parametrize_literals import literal_cases
 from flashwasm.qe.coverage.names_by_end import value_by_end
+from flashwasm.qe.suites.parametrize_literals import literal_cases
 
 if TYPE_CHECKING:
     from flashwasm.qe.coverage.coverage_index import CoverageIndex

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from flashwasm.qe.changes.file_versions import file_versions
-from flashwasm.qe.changes.syntax_trees import FUNCTION_NODES, mentioned_name, parse_text
 from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES
 from flashwasm.qe.suites.source_files import is_test_file
+from flashwasm.qe.suites.syntax_trees import DEFINITION_NODES, mentioned_name, try_parse
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.unified_diff import ChangedFile
@@ -26,7 +26,6 @@ __all__ = [
     "words_of_name",
 ]
 
-_DEFINITION = (*FUNCTION_NODES, ast.ClassDef)
 # Lines of a diff that begin a definition, or set a constant of a module.
 _HEAD = re.compile(r"\s*(?:async\s+def|def|class)\s+(\w+)")
 _CONSTANT = re.compile(r"([^\W\d]\w*)\s*(?::[^=]+)?=[^=]")
@@ -129,7 +128,7 @@ def words_of_name(name: str) -> list[str]:
 
 def inner_statements(node: ast.stmt) -> Iterator[ast.stmt]:
     """Yield the statements directly inside an ``if``, ``try``, ``with``, ``match`` or loop."""
-    if isinstance(node, _DEFINITION):
+    if isinstance(node, DEFINITION_NODES):
         return
     for field in ("body", "handlers", "orelse", "finalbody", "cases"):
         for child in getattr(node, field, []):
@@ -192,7 +191,7 @@ def _sides(file: Path, change: ChangedFile) -> Iterator[_Side]:
     else:
         sides = []
     for text, changed in sides:
-        tree = parse_text(text)
+        tree = try_parse(text)
         if tree is not None:
             yield _Side(text, tree, changed)
 
@@ -215,7 +214,7 @@ def _other_names(node: ast.AST, names: set[str]) -> set[str]:
     if isinstance(node, ast.Call):
         given = _arguments(node)
         return _strings(given) if any(mentioned_name(one) in names for one in given) else set()
-    if isinstance(node, _DEFINITION):
+    if isinstance(node, DEFINITION_NODES):
         calls = [one for one in node.decorator_list if isinstance(one, ast.Call)]
         given = [one for call in calls for one in _arguments(call)]
         if node.name in names:
@@ -239,7 +238,7 @@ def _spans(body: list[ast.stmt], scope: tuple[str, ...]) -> Iterator[_Span]:
     """Yield the definitions of a module or a class; what a function defines for itself is none."""
     for node in body:
         last = node.end_lineno or node.lineno
-        if isinstance(node, _DEFINITION):
+        if isinstance(node, DEFINITION_NODES):
             names = (*scope, node.name)
             first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
             is_class = isinstance(node, ast.ClassDef)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from flashwasm.qe.changes.syntax_trees import FUNCTION_NODES, nodes_outside
+from flashwasm.qe.suites.syntax_trees import FUNCTION_NODES, nodes_outside
 
 __all__ = ["confined_functions"]
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from flashwasm.qe.changes.function_lines import FunctionLines, function_lines, last_statements
 from flashwasm.qe.changes.known_names import PROCESS_NAMES
-from flashwasm.qe.changes.parametrize_literals import literal_cases
 from flashwasm.qe.changes.project_files import text_of
+from flashwasm.qe.suites.parametrize_literals import literal_cases
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.import_graph import ImportGraph

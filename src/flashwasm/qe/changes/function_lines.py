@@ -11,15 +11,15 @@ from flashwasm.qe.changes.confined_functions import confined_functions
 from flashwasm.qe.changes.import_calls import calls_project_at_import
 from flashwasm.qe.changes.kept_state import caches_results, keeps_state, wrapped_functions
 from flashwasm.qe.changes.known_names import PROCESS_NAMES
-from flashwasm.qe.changes.syntax_trees import (
+from flashwasm.qe.suites.expressions import dotted_name
+from flashwasm.qe.suites.syntax_trees import (
     FUNCTION_NODES,
-    Function,
+    FunctionNode,
     mentioned_name,
     nodes_outside,
     parse_file,
-    parse_text,
+    try_parse,
 )
-from flashwasm.qe.suites.expressions import dotted_name
 
 __all__ = ["FunctionLines", "function_lines", "function_lines_of", "last_statements"]
 
@@ -144,7 +144,7 @@ def function_lines(path: Path, *, has_tests: bool = False) -> FunctionLines | No
 
 def function_lines_of(source: str) -> FunctionLines | None:
     """Return the lines of the functions of a source; None if it is not Python."""
-    tree = parse_text(source)
+    tree = try_parse(source)
     return None if tree is None else FunctionLines(tree)
 
 
@@ -216,7 +216,7 @@ def _kinds(node: ast.AST, scope: str) -> Iterator[tuple[str, tuple[str | None, b
         yield from _kinds(child, name)
 
 
-def _yields(function: Function) -> bool:
+def _yields(function: FunctionNode) -> bool:
     """Return True if a function is a generator."""
     own = nodes_outside((*FUNCTION_NODES, ast.ClassDef, ast.Lambda), function.body)
     return any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in own)
@@ -231,7 +231,7 @@ def _own_lines(node: ast.stmt) -> range:
     return range(node.lineno, max(node.lineno + 1, first.lineno))
 
 
-def _body(node: Function) -> set[int]:
+def _body(node: FunctionNode) -> set[int]:
     """Return the lines of a function's body, without its docstring."""
     first = node.body[0]
     start = first.lineno

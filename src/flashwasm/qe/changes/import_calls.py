@@ -7,7 +7,7 @@ import builtins
 import sys
 from collections.abc import Iterator
 
-from flashwasm.qe.changes.syntax_trees import FUNCTION_NODES
+from flashwasm.qe.suites.syntax_trees import FUNCTION_NODES
 
 __all__ = ["calls_project_at_import"]
 

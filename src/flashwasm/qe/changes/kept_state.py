@@ -7,13 +7,13 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from flashwasm.qe.changes.known_names import CACHING_CALLS, CACHING_WORDS
-from flashwasm.qe.changes.syntax_trees import (
+from flashwasm.qe.suites.expressions import source_of
+from flashwasm.qe.suites.syntax_trees import (
     FUNCTION_NODES,
-    Function,
+    FunctionNode,
     mentioned_name,
     nodes_outside,
 )
-from flashwasm.qe.suites.expressions import source_of
 
 __all__ = ["caches_results", "keeps_state", "wrapped_functions"]
 
@@ -26,7 +26,7 @@ _CONSTRUCTORS = {"__init__", "__post_init__", "__setstate__"}
 _BRANCHES = (ast.If, ast.IfExp, ast.While, ast.Try, ast.BoolOp)
 
 
-def caches_results(function: Function) -> bool:
+def caches_results(function: FunctionNode) -> bool:
     """Return True if only the first caller of a function may run it.
 
     A decorator may cache its results, or the function fills the place whose value it computes, as
@@ -58,7 +58,7 @@ def wrapped_functions(tree: ast.Module) -> Iterator[ast.expr]:
                 yield from (one for one in node.args if id(one) not in given)
 
 
-def _uses_of_parameters(function: Function | ast.Lambda) -> Iterator[ast.AST]:
+def _uses_of_parameters(function: FunctionNode | ast.Lambda) -> Iterator[ast.AST]:
     """Yield the names in a function that are its parameters."""
     names = {one.arg for one in ast.walk(function.args) if isinstance(one, ast.arg)}
     for node in ast.walk(function):
@@ -66,7 +66,7 @@ def _uses_of_parameters(function: Function | ast.Lambda) -> Iterator[ast.AST]:
             yield node
 
 
-def keeps_state(function: Function, *, confined: bool = False) -> bool:
+def keeps_state(function: FunctionNode, *, confined: bool = False) -> bool:
     """Return True if a function may keep results in a place that later calls see.
 
     It sets a global or nonlocal name, mentions a cache, or stores into an object that is neither
@@ -99,12 +99,12 @@ def keeps_state(function: Function, *, confined: bool = False) -> bool:
     return any(root == "self" and f"self.{attribute}" in tested for root, attribute in stores)
 
 
-def _own_nodes(function: Function) -> Iterator[ast.AST]:
+def _own_nodes(function: FunctionNode) -> Iterator[ast.AST]:
     """Yield the nodes of a function's body, without the bodies of functions inside it."""
     return nodes_outside((*FUNCTION_NODES, ast.Lambda), function.body)
 
 
-def _own_names(function: Function) -> set[str]:
+def _own_names(function: FunctionNode) -> set[str]:
     """Return the local names of a function, without parameters that keep a mutable default."""
     names: set[str] = set()
     for node in _own_nodes(function):

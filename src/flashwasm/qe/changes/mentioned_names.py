@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flashwasm.qe.changes.changed_definitions import assigned_names, inner_statements
-from flashwasm.qe.changes.syntax_trees import FUNCTION_NODES, Function, parse_file
+from flashwasm.qe.suites.syntax_trees import FUNCTION_NODES, FunctionNode, parse_file
 
 if TYPE_CHECKING:
     from flashwasm.qe.suites.suite import CollectedTest
@@ -123,7 +123,7 @@ class _FileNames:
             self.definitions[name] |= _names_of(node)
 
 
-def _given_names(node: Function) -> list[str]:
+def _given_names(node: FunctionNode) -> list[str]:
     """Return the names that decorators give a function, as in ``@fixture(name="shop")``."""
     calls = [one for one in node.decorator_list if isinstance(one, ast.Call)]
     values = [word.value for call in calls for word in call.keywords if word.arg == "name"]

@@ -15,8 +15,8 @@ from flashwasm.qe.changes.known_names import (
     UNPICKLERS,
     UNRECORDED_NAMES,
 )
-from flashwasm.qe.changes.syntax_trees import mentioned_name, parse_file
 from flashwasm.qe.suites.expressions import dotted_name
+from flashwasm.qe.suites.syntax_trees import mentioned_name, parse_file
 
 __all__ = ["ModuleImports", "read_imports"]
 

@@ -7,6 +7,8 @@ import re
 import sys
 import warnings
 
+from flashwasm.qe.suites.syntax_trees import PARSE_ERRORS
+
 __all__ = ["compiles_alike", "same_code"]
 
 # Comments that change how a file is read or compiled: its encoding, directives of Cython, and the
@@ -64,7 +66,7 @@ def _compiled(source: str) -> tuple[list[str], list[bool]]:
         warnings.simplefilter("always")
         try:
             compile(source, "", "exec", dont_inherit=True)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        except PARSE_ERRORS as error:
             return [type(error).__name__], []
     return sorted(str(warning.message) for warning in issued), _read_by(source)
 
@@ -86,7 +88,7 @@ def _program(source: str) -> tuple[object, ...] | None:
                 node.kind = None  # The u of u"text" has no meaning.
         messages = sorted(str(warning.message) for warning in issued)
         return ast.dump(tree), messages, _read_by(source), _new_strings(source, tree)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except PARSE_ERRORS:
         # A number of very many digits is a value error.
         return None
 

@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from flashwasm.qe.changes.file_versions import file_versions
-from flashwasm.qe.changes.syntax_trees import FUNCTION_NODES, parse_text
 from flashwasm.qe.suites.expressions import source_of
 from flashwasm.qe.suites.source_files import is_test_file
+from flashwasm.qe.suites.syntax_trees import DEFINITION_NODES, try_parse
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.unified_diff import ChangedFile
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["touched_tests"]
 
-_DEFINITION = (*FUNCTION_NODES, ast.ClassDef)
 _WORD = re.compile(r"[^\W\d]\w*")
 # Names that pytest uses for all tests of a module, even if no test mentions them.
 _FOR_ALL_TESTS = ("pytestmark", "pytest_", "setup_", "setUp", "teardown_", "tearDown")
@@ -160,7 +159,7 @@ def _reached(names: set[str], definitions: Sequence[_Definition]) -> set[str]:
 
 def _definitions(source: str) -> list[_Definition] | None:
     """Return the definitions of a source and of its classes; None if it cannot be read."""
-    tree = parse_text(source)
+    tree = try_parse(source)
     return None if tree is None else list(_inside(tree.body, (), source.split("\n")))
 
 
@@ -185,7 +184,7 @@ def _inside(
 
 def _names_of(node: ast.stmt) -> Iterator[str]:
     """Yield the names that a statement defines or imports."""
-    if isinstance(node, _DEFINITION):
+    if isinstance(node, DEFINITION_NODES):
         yield node.name
     elif isinstance(node, (ast.Import, ast.ImportFrom)):
         yield from ((alias.asname or alias.name).partition(".")[0] for alias in node.names)

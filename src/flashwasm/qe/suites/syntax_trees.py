@@ -11,17 +11,25 @@ from pathlib import Path
 from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES
 
 __all__ = [
+    "DEFINITION_NODES",
     "FUNCTION_NODES",
-    "Function",
+    "PARSE_ERRORS",
+    "FunctionNode",
+    "compiles",
     "mentioned_name",
     "nodes_outside",
     "parse_file",
-    "parse_text",
+    "parse_source",
+    "try_parse",
 ]
 
-# A function, as a type of annotations and as the classes of its nodes.
-Function = ast.FunctionDef | ast.AsyncFunctionDef
+# The node of a function, as a type for annotations and as classes for isinstance.
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 FUNCTION_NODES = (ast.FunctionDef, ast.AsyncFunctionDef)
+DEFINITION_NODES = (*FUNCTION_NODES, ast.ClassDef)
+# What the parser raises for a source that is not Python. A null byte or a number of very many
+# digits is a value error, and a source that is nested too deeply one of the last two.
+PARSE_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
 def parse_file(path: Path) -> ast.Module | None:
@@ -30,21 +38,42 @@ def parse_file(path: Path) -> ast.Module | None:
         if not path.is_file() or path.stat().st_size > LARGEST_SOURCE_BYTES:
             return None
         with tokenize.open(path) as file:
-            return parse_text(file.read())
+            return try_parse(file.read())
     except (OSError, SyntaxError, ValueError):
         # An unknown encoding is a syntax error, and bytes that do not fit it a value error.
         return None
 
 
-def parse_text(text: str) -> ast.Module | None:
+def parse_source(source: str | bytes) -> ast.Module:
+    """Return the syntax tree of a source, or raise one of `PARSE_ERRORS`.
+
+    The parser's warnings, such as about an invalid escape, are not shown.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(source)
+
+
+def try_parse(source: str | bytes) -> ast.Module | None:
     """Return the syntax tree of a source; None if it is not Python."""
     try:
-        with warnings.catch_warnings():
-            # The parser may issue warnings for a file, such as about an invalid escape.
-            warnings.simplefilter("ignore")
-            return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return parse_source(source)
+    except PARSE_ERRORS:
         return None
+
+
+def compiles(source: str | bytes) -> bool:
+    """Return True if a source compiles, which also rejects a ``return`` outside a function.
+
+    Nothing is executed.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(source, "<source>", "exec", dont_inherit=True)
+    except PARSE_ERRORS:
+        return False
+    return True
 
 
 def nodes_outside(inner: tuple[type[ast.AST], ...], body: Iterable[ast.AST]) -> Iterator[ast.AST]:

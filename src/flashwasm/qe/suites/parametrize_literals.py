@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from flashwasm.qe.changes.syntax_trees import FUNCTION_NODES, parse_file
 from flashwasm.qe.suites.expressions import source_of
+from flashwasm.qe.suites.syntax_trees import DEFINITION_NODES, parse_file
 
 __all__ = ["literal_cases"]
 
@@ -50,7 +50,7 @@ def _cases(
 ) -> Iterator[tuple[str, int | None]]:
     """Yield the qualified name of each function, and its number of cases."""
     for node in body:
-        if not isinstance(node, (*FUNCTION_NODES, ast.ClassDef)):
+        if not isinstance(node, DEFINITION_NODES):
             continue
         own = list(node.decorator_list)
         if isinstance(node, ast.ClassDef):
