@@ -1,0 +1,6 @@
+"""Coverage: a change inside functions that tests ran reaches only these tests.
+
+`coverage_choice` finds the coverage database. `recorded_sources` checks that it matches the state
+before the change. `coverage_evidence` finds the tests that ran a function or may use its kept
+results, and `uncovered_lines` the changed lines that no test ran.
+"""
