@@ -13,6 +13,7 @@ from flashwasm.qe.changes.functions.kept_state import caches_results, keeps_stat
 from flashwasm.qe.changes.known_names import PROCESS_NAMES
 from flashwasm.qe.suites.expressions import dotted_name
 from flashwasm.qe.suites.syntax_trees import (
+    DEFINITION_NODES,
     FUNCTION_NODES,
     FunctionNode,
     mentioned_name,
@@ -209,7 +210,7 @@ def _kinds(node: ast.AST, scope: str) -> Iterator[tuple[str, tuple[str | None, b
     """
     for child in ast.iter_child_nodes(node):
         name = scope
-        if isinstance(child, (*FUNCTION_NODES, ast.ClassDef)):
+        if isinstance(child, DEFINITION_NODES):
             name = f"{scope}.{child.name}"
         if isinstance(child, FUNCTION_NODES):
             yield name, (ast.get_docstring(child, clean=False), _yields(child))
@@ -218,7 +219,7 @@ def _kinds(node: ast.AST, scope: str) -> Iterator[tuple[str, tuple[str | None, b
 
 def _yields(function: FunctionNode) -> bool:
     """Return True if a function is a generator."""
-    own = nodes_outside((*FUNCTION_NODES, ast.ClassDef, ast.Lambda), function.body)
+    own = nodes_outside((*DEFINITION_NODES, ast.Lambda), function.body)
     return any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in own)
 
 

@@ -7,7 +7,7 @@ import builtins
 import sys
 from collections.abc import Iterator
 
-from flashwasm.qe.suites.syntax_trees import FUNCTION_NODES
+from flashwasm.qe.suites.syntax_trees import DEFINITION_NODES, FUNCTION_NODES
 
 __all__ = ["calls_project_at_import"]
 
@@ -44,7 +44,7 @@ def _called(node: ast.AST) -> list[ast.expr]:
     """
     if isinstance(node, ast.Call):
         return [node.func, *node.args, *(word.value for word in node.keywords)]
-    if isinstance(node, (*FUNCTION_NODES, ast.ClassDef)):
+    if isinstance(node, DEFINITION_NODES):
         return node.decorator_list
     if isinstance(node, (ast.With, ast.AsyncWith)):
         return [item.context_expr for item in node.items]

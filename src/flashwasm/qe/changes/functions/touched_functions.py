@@ -25,8 +25,8 @@ class TouchedFunctions:
 
     Parameters
     ----------
-    wider : str
-        Reason if the change may reach more than the callers of these functions, else "".
+    wider : list of str
+        Reasons why the change may reach more than the callers of these functions.
     functions : dict of frozenset of int to list of int
         Changed lines of each function, with their numbers after the change, by the lines of its
         body before the change.
@@ -39,7 +39,7 @@ class TouchedFunctions:
         numbers are those before the change. A line such as ``else:`` has no statement.
     """
 
-    wider: str = ""
+    wider: list[str] = field(default_factory=list)
     functions: dict[frozenset[int], list[int]] = field(default_factory=dict)
     new: list[int] = field(default_factory=list)
     bodies: set[int] = field(default_factory=set)
@@ -58,21 +58,13 @@ def touched_functions(change: ChangedFile, file: Path) -> TouchedFunctions:
     """
     versions = file_versions(file, change)
     if versions is None:
-        return TouchedFunctions(f"{change.path} is not as the diff leaves it; ")
+        return TouchedFunctions([f"{change.path} is not as the diff leaves it"])
     old, new = function_lines_of(versions.before), function_lines_of(versions.after)
     if old is None or new is None:
-        return TouchedFunctions(f"{change.path} cannot be read; ")
+        return TouchedFunctions([f"{change.path} cannot be read"])
     after = LinesAfter(change)
-    found = TouchedFunctions(bodies=old.bodies)
+    found = TouchedFunctions(_outside_bodies(change, versions, old, new), bodies=old.bodies)
     found.statements = {n: old.statements[n] for n in change.removed if n in old.statements}
-    at_import = [after(line) for line in sorted(change.removed.keys() - old.bodies)]
-    at_import += sorted(change.added.keys() - new.bodies)
-    if at_import:
-        found.wider = f"{change.path}:{at_import[0]} runs at import; "
-    elif not compiles_alike(versions.before, versions.after):
-        found.wider = f"{change.path} may compile with another error or warning; "
-    else:
-        found.wider = _other_kind(change.path, old, new)
     for line in sorted(change.removed):
         found.functions.setdefault(old.around(line), []).append(after(line))
     for line in sorted(change.added.keys() & new.bodies):
@@ -84,18 +76,34 @@ def touched_functions(change: ChangedFile, file: Path) -> TouchedFunctions:
             found.functions.setdefault(lines, []).append(line)
         if not functions - {frozenset()}:
             found.new.append(line)
-            found.wider = found.wider or f"{change.path}:{line} is in a new function; "
+    if found.new:
+        found.wider.append(f"{change.path}:{found.new[0]} is in a new function")
     found.functions.pop(frozenset(), None)
     return found
 
 
-def _other_kind(path: str, old: FunctionLines, new: FunctionLines) -> str:
-    """Return the reason if a change of a file alters what a function is, else "".
+def _outside_bodies(
+    change: ChangedFile, versions: FileVersions, old: FunctionLines, new: FunctionLines
+) -> list[str]:
+    """Return the reason if a change has an effect even if no function is called."""
+    removed = sorted(change.removed.keys() - old.bodies)
+    at_import = [*map(LinesAfter(change), removed), *sorted(change.added.keys() - new.bodies)]
+    if at_import:
+        return [f"{change.path}:{at_import[0]} runs at import"]
+    if not compiles_alike(versions.before, versions.after):
+        return [f"{change.path} may compile with another error or warning"]
+    if other := _other_kind(old, new):
+        return [f"{change.path}: {other} has another docstring or kind"]
+    return []
+
+
+def _other_kind(old: FunctionLines, new: FunctionLines) -> str:
+    """Return the name of a function that a change makes another kind of function, else "".
 
     A test may examine a function, or only call a generator, without running its body.
     """
-    shown = [name for name, kind in old.kinds.items() if new.kinds.get(name, kind) != kind]
-    return f"{path}: {shown[0].removeprefix('.')} has another docstring or kind; " if shown else ""
+    changed = (name for name, kind in old.kinds.items() if new.kinds.get(name, kind) != kind)
+    return next(changed, "").removeprefix(".")
 
 
 def _functions_of(

@@ -7,11 +7,11 @@ fixture, in no test, or was not measured. Without coverage, this rule applies to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from flashwasm.qe.changes.ranking.selected_tests import SelectedTest, changes_everything, rank_tests
+from flashwasm.qe.changes.ranking.selected_tests import SelectedTest, rank_tests
 from flashwasm.qe.changes.selection.reached_tests import ReachedTests
 
 if TYPE_CHECKING:
@@ -130,37 +130,30 @@ def safe_selection(
         ranked = rank_tests(index, others, coverage, reach.graph, progress=progress)
     else:
         ranked = [SelectedTest(test, _SIMILAR, 0.0, "the code is the same") for test in index.tests]
-    for change in changes:
-        reach.add_change(change)
-    unclear = [change for change in changes if not reach.add_readers(change)]
-    # The files that any test may depend on, each with True if it is untracked.
-    causes = {one.path: one.untracked for one in changes if one.path in reach.everything}
-    causes |= {path: one.untracked for one in unclear if (path := changes_everything([one]))}
-    # If there is a tracked one, it does not help to ignore the others.
-    everything = min(causes, key=causes.__getitem__, default=None)
-    if everything is not None:
-        reach.add({test.nodeid for test in index.tests}, f"any test may depend on {everything}")
-    sure, rest = [], []
-    for selected in ranked:
-        reason = reach.reasons.get(selected.test.nodeid)
-        if reason is None:
-            rest.append(selected)
-        else:
-            better = selected.level <= _RUNS_CHANGED_LINES
-            both = selected.reason if better else f"{reason}; {selected.reason}"
-            sure.append(replace(selected, reason=both))
-    ends = tuple(f"/{change.path}" for change in others)
-    hidden = reach.hidden if everything is not None else reach.hidden_tests(changes)
-    unread = [one for one in index.skipped if one.path.as_posix().endswith(ends)]
-    unread += [one for one in hidden if one not in unread]
     return SafeSelection(
-        sure,
-        rest,
-        unread,
-        everything,
+        [_with_reason(one, reach.reasons) for one in ranked if one.test.nodeid in reach.reasons],
+        [one for one in ranked if one.test.nodeid not in reach.reasons],
+        _unread(index, others, reach),
+        reach.everything,
         reach.uncovered,
         reach.unmeasured,
         reach.layout,
         only_layout=not others,
-        untracked=list(causes) if all(causes.values()) else [],
+        untracked=reach.untracked,
     )
+
+
+def _with_reason(selected: SelectedTest, reasons: Mapping[str, str]) -> SelectedTest:
+    """Return a test with the reason why the change may reach it, unless its own one is better."""
+    if selected.level <= _RUNS_CHANGED_LINES:
+        return selected
+    return replace(selected, reason=f"{reasons[selected.test.nodeid]}; {selected.reason}")
+
+
+def _unread(
+    index: SuiteIndex, changes: Sequence[ChangedFile], reach: ReachedTests
+) -> list[Skipped]:
+    """Return changed test files that cannot be read, and what else has tests that are not known."""
+    ends = tuple(f"/{change.path}" for change in changes)
+    unread = [one for one in index.skipped if one.path.as_posix().endswith(ends)]
+    return unread + [one for one in reach.hidden_tests() if one not in unread]
