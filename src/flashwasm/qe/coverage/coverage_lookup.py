@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import reduce
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,13 +106,18 @@ class CoverageLookup:
     def lines_outside_tests(self, file: str) -> tuple[set[int], set[int]]:
         """Return the lines of a file that ran outside of tests, and those that fixtures ran."""
         at = self.find_file(file)
-        outside: set[int] = set()
-        for (own, context), lines in self._data.lines.items():
-            if own == at and not self._data.contexts[context]:
-                outside.update(lines.tolist())
         columns = self._matrix.columns_of(at)
         fixtures = self._matrix.lines[columns][self._fixtures.seen[columns]]
-        return outside, set(fixtures.tolist())
+        return set(self._outside.get(at, ())), set(fixtures.tolist())
+
+    @cached_property
+    def _outside(self) -> dict[int, set[int]]:
+        """Lines that ran outside of tests, by the position of their file."""
+        found: dict[int, set[int]] = {}
+        for (file, context), lines in self._data.lines.items():
+            if not self._data.contexts[context]:
+                found.setdefault(file, set()).update(lines.tolist())
+        return found
 
     def lines_of(self, nodeid: str) -> list[tuple[str, int]]:
         """Return (file, line) of each line that a test runs, without its fixtures.

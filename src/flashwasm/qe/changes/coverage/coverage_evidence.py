@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
+from flashwasm.progress_bar import progress_report
 from flashwasm.qe.changes.functions.function_lines import (
     FunctionLines,
     function_lines,
@@ -42,6 +43,8 @@ class CoverageEvidence:
         Folder that node ids are relative to.
     graph : ImportGraph
         Files of the project.
+    progress : bool, default False
+        True to show progress on stderr.
 
     Attributes
     ----------
@@ -55,8 +58,11 @@ class CoverageEvidence:
         tests: Sequence[CollectedTest],
         rootdir: Path,
         graph: ImportGraph,
+        *,
+        progress: bool = False,
     ) -> None:
         self._coverage = coverage
+        self._progress = progress
         self._graph = graph
         ran = {name for i, name in enumerate(coverage.tests) if len(coverage.row(i))}
         recorded = {name.partition("[")[0] for name in ran}
@@ -128,8 +134,9 @@ class CoverageEvidence:
         """Return the tests that ran a function of the project which starts another program."""
         return {
             nodeid
-            for file, name in self._measured.items()
-            if _may_start_process(file) and (structure := function_lines(file)) is not None
+            for file, name in self._run.items()
+            if not self._graph.is_beside_tests(file) and _may_start_process(file)
+            if (structure := function_lines(file)) is not None
             for lines in structure.running
             for nodeid in self.runners(name, lines)
         }
@@ -161,7 +168,8 @@ class CoverageEvidence:
             Node ids of the tests that ran some function.
         """
         found: set[str] = set()
-        for name, structure in self._structures.values():
+        ran_by_tests = (one for one in self._structures.values() if self.covered(one[0]))
+        for name, structure in ran_by_tests:
             for lines in structure.lazy:
                 callers = self.runners(name, lines)
                 some = (self.runners(name, [line]) for line in lines)
@@ -191,19 +199,24 @@ class CoverageEvidence:
         return found
 
     @cached_property
-    def _measured(self) -> dict[Path, str]:
-        """The database's name of each file that belongs to no test."""
-        single = {file: names[0] for file, names in self._names.items() if len(names) == 1}
-        return {f: name for f, name in single.items() if not self._graph.is_beside_tests(f)}
+    def _run(self) -> dict[Path, str]:
+        """The database's name of each file of which any line ran."""
+        return {
+            file: names[0]
+            for file, names in self._names.items()
+            if len(names) == 1 and (self.covered(names[0]) or self.outside_tests(names[0])[0])
+        }
 
     @cached_property
     def _structures(self) -> dict[Path, tuple[str, FunctionLines]]:
-        """The database's name and the functions of each file."""
+        """The database's name and the functions of each file of which any line ran."""
         found = {}
-        for file, names in self._names.items():
-            lines = function_lines(file, has_tests=self._graph.is_beside_tests(file))
-            if len(names) == 1 and lines is not None:
-                found[file] = names[0], lines
+        with progress_report("reading the files that tests ran", show=self._progress) as advance:
+            for done, (file, name) in enumerate(self._run.items()):
+                advance(done, len(self._run))
+                lines = function_lines(file, has_tests=self._graph.is_beside_tests(file))
+                if lines is not None:
+                    found[file] = name, lines
         return found
 
     @cached_property

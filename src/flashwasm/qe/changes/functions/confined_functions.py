@@ -33,16 +33,19 @@ def confined_functions(tree: ast.Module) -> set[ast.AST]:
 
 def _inside(outer: ast.FunctionDef) -> Iterator[ast.FunctionDef]:
     """Yield the confined functions directly inside a function."""
-    own, everything = [*_at_once(outer)], [*ast.walk(outer)]
+    own = [*_at_once(outer)]
+    inners = [node for node in own if isinstance(node, ast.FunctionDef) and not node.decorator_list]
+    # Most functions have none, and the rest takes long.
+    if not inners:
+        return
+    everything = [*ast.walk(outer)]
     # The name of a method is no name of the outer function.
     unclear = _waits(own) or any(isinstance(node, ast.ClassDef) for node in everything)
     if unclear or not _REFLECTION.isdisjoint(map(_name, everything)):
         return
     created = _stored(own) | {one.arg for one in ast.walk(outer.args) if isinstance(one, ast.arg)}
     created -= _declared(own)
-    for inner in own:
-        if not isinstance(inner, ast.FunctionDef) or inner.decorator_list:
-            continue
+    for inner in inners:
         body = [*_at_once(inner)]
         kept = _declared(body)
         called = {id(node.func) for node in own + body if isinstance(node, ast.Call)}

@@ -85,7 +85,9 @@ class ReachedTests:
         self._causes: dict[str, bool] = {}
         self._evidence = None
         if coverage is not None:
-            self._evidence = CoverageEvidence(coverage, index.tests, index.root, self.graph)
+            self._evidence = CoverageEvidence(
+                coverage, index.tests, index.root, self.graph, progress=progress
+            )
             self._add_unrecorded(self._evidence)
         # A test keeps its first reason. What it runs or imports says more than what it may read.
         for change in changes:
