@@ -130,16 +130,14 @@ class CoverageEvidence:
             for lines in (*structure.cached, *structure.named(self._wrapped))
         )
 
-    def running_processes(self) -> set[str]:
-        """Return the tests that ran a function of the project which starts another program."""
-        return {
-            nodeid
-            for file, name in self._run.items()
-            if not self._graph.is_beside_tests(file) and _may_start_process(file)
-            if (structure := function_lines(file)) is not None
-            for lines in structure.running
-            for nodeid in self.runners(name, lines)
-        }
+    def running_processes(self) -> Iterator[tuple[Path, set[str]]]:
+        """Yield files with functions that start other programs, with the tests that ran one."""
+        for file, name in self._run.items():
+            if self._graph.is_beside_tests(file) or not _may_start_process(file):
+                continue
+            structure = function_lines(file)
+            for lines in structure.running if structure is not None else ():
+                yield file, self.runners(name, lines)
 
     def late_imports(self, tests: Collection[str]) -> Iterator[Path]:
         """Yield the files that one of the given tests imported first.

@@ -97,13 +97,7 @@ class ImportGraph:
 
     def closure(self, start: Collection[Path]) -> set[Path]:
         """Return the given files, and all files that import one of them directly or indirectly."""
-        reached, waiting = set(start), list(start)
-        while waiting:
-            for importer in self._importers.get(waiting.pop(), ()):
-                if importer not in reached:
-                    reached.add(importer)
-                    waiting.append(importer)
-        return reached
+        return set(self._origins(start))
 
     def distances(self, file: Path) -> dict[Path, int]:
         """Return the length of the shortest chain of imports from each file to a file.
@@ -119,9 +113,12 @@ class ImportGraph:
                     waiting.append(importer)
         return found
 
-    def running_processes(self) -> set[Path]:
-        """Return the files that start other programs, and those that import such a file."""
-        return self.closure(self._processes)
+    def running_processes(self) -> dict[Path, Path]:
+        """Return the files that start other programs, and those that import such a file.
+
+        With each one, return the file that starts a program and takes the fewest imports to reach.
+        """
+        return self._origins(sorted(self._processes))
 
     def inspecting(self) -> set[Path]:
         """Return the files that examine functions as text or code, and those that import one."""
@@ -156,6 +153,17 @@ class ImportGraph:
         parts = file.relative_to(self.root).parts if file.is_relative_to(self.root) else ()
         special = is_test_file(file) or file.name == "conftest.py"
         return special or file in self._tests or not TEST_FOLDERS.isdisjoint(parts)
+
+    def _origins(self, start: Iterable[Path]) -> dict[Path, Path]:
+        """Return the given files and all that import one of them, each with the nearest of them."""
+        found = {file: file for file in start}
+        waiting = list(found)
+        for file in waiting:
+            for importer in self._importers.get(file, ()):
+                if importer not in found:
+                    found[importer] = found[file]
+                    waiting.append(importer)
+        return found
 
     def _explore(self, waiting: list[Path], advance: Callable[[int, int], None]) -> None:
         """Read the given files and every file that they import directly or indirectly."""

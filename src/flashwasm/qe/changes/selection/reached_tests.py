@@ -127,9 +127,15 @@ class ReachedTests:
     def _add_unrecorded(self, evidence: CoverageEvidence) -> None:
         """Add the tests of which the coverage database does not have all lines."""
         self._add(evidence.unknown, "the coverage database does not know it")
-        why = "it may start another program, whose lines are not recorded"
-        self._add_in(self.graph.running_processes(), why)
-        self._add(evidence.running_processes(), why)
+        starts = "may start a program that coverage does not record"
+        files: dict[str, set[Path]] = {}
+        for file, starter in self.graph.running_processes().items():
+            why = starts if file == starter else f"depends on {self._name(starter)}, which {starts}"
+            files.setdefault(why, set()).add(file)
+        for why, those in files.items():
+            self._add_in(those, f"its file {why}")
+        for file, tests in evidence.running_processes():
+            self._add(tests, f"it ran a function of {self._name(file)} that {starts}")
 
     def _add_python(self, change: ChangedFile) -> None:
         """Add the tests that a change of one Python file may reach."""
@@ -160,8 +166,7 @@ class ReachedTests:
                 return
             found |= readers
         for reader in sorted(found):
-            name = os.path.relpath(reader, self.graph.root)
-            why = f"its file depends on {name}, which may read {change.path}"
+            why = f"its file depends on {self._name(reader)}, which may read {change.path}"
             self._add_in(self.graph.dependents(reader), why)
 
     def _add_readers(self, file: Path, path: str) -> None:
@@ -260,6 +265,10 @@ class ReachedTests:
         """Add tests by node id. A test that was already added keeps its first reason."""
         for nodeid in nodeids:
             self.reasons.setdefault(nodeid, "; ".join(reasons))
+
+    def _name(self, file: Path) -> str:
+        """Return the path of a file as reasons show it."""
+        return os.path.relpath(file, self.graph.root)
 
     @cached_property
     def _beside_tests(self) -> set[Path]:
