@@ -29,7 +29,7 @@ from flashwasm.cli.output import (
     shared_json,
 )
 from flashwasm.qe.defects.defect_verdict import DefectMatch, Status
-from flashwasm.qe.defects.failure_clusters import FailureCluster, cluster_failures
+from flashwasm.qe.defects.failure_clusters import FailureCluster, cluster_failures, message_line
 from flashwasm.qe.defects.failure_fingerprint import case_of
 from flashwasm.qe.defects.failure_library import FailureLibrary
 from flashwasm.qe.reports.html_pages import clusters_page
@@ -254,9 +254,9 @@ def _members(group: FailureCluster, failures: list[TestFailure]) -> list[tuple[s
         key = one.test.removesuffix(case_of(one.test)) or str(number)
         cases.setdefault(key, []).append(one)
     return [
-        (some[0].test or "-", some[0].failure.message)
+        (some[0].test or "-", message_line(some[0].failure))
         if len(some) == 1
-        else (test, f"{len(some):,} cases, the first with: {some[0].failure.message}")
+        else (test, f"{len(some):,} cases, the first with: {message_line(some[0].failure)}")
         for test, some in cases.items()
     ]
 

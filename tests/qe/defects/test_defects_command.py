@@ -138,6 +138,19 @@ def test_bad_input_exits_with_2(folder, arguments):
     assert result.stderr.splitlines()[-1].startswith("Error: ")
 
 
+def test_a_message_that_begins_with_an_empty_line_is_shown(folder):
+    text = "E   AssertionError: \nE   Not equal to tolerance\n\ntest_a.py:3: AssertionError"
+    cases = "".join(
+        f'<testcase classname="test_a" name="{name}"><failure>{text}</failure></testcase>'
+        for name in ("test_x[1]", "test_x[2]", "test_y")
+    )
+    (folder / "x.xml").write_text(f"<testsuite>{cases}</testsuite>")
+    assert invoke("cluster", "x.xml").stdout.splitlines()[1:] == [
+        "    test_a.py::test_x: 2 cases, the first with: Not equal to tolerance",
+        "    test_a.py::test_y: Not equal to tolerance",
+    ]
+
+
 def test_the_cases_of_a_test_are_one_line_with_their_number(folder):
     cases = [
         f'<testcase classname="test_a" name="test_x[{i}]"><failure>'

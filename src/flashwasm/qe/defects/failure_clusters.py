@@ -9,7 +9,7 @@ from flashwasm.html_tables import html_table
 from flashwasm.object_checks import instance_of
 from flashwasm.qe.defects.tracebacks import Failure
 
-__all__ = ["FailureCluster", "cluster_failures", "signature_in_words"]
+__all__ = ["FailureCluster", "cluster_failures", "message_line", "signature_in_words"]
 
 
 @dataclass(frozen=True)
@@ -69,3 +69,16 @@ def signature_in_words(failure: Failure) -> str:
     if function:
         return f"{raised}, and the innermost frame outside tests is {path} in {function}"
     return f"{raised}, and no frame outside tests: {path}"
+
+
+def message_line(failure: Failure) -> str:
+    """Return the first line of a failure's message that is not empty; "" if there is none.
+
+    Messages of ``numpy.testing`` begin with an empty line, after which pytest marks each with "E".
+    """
+    if failure.message:
+        return failure.message
+    marked = [line[1:].strip() for line in failure.text.splitlines() if line.startswith("E ")]
+    lines = [line for line in marked if line]
+    beginnings = [i for i, line in enumerate(lines) if line == f"{failure.exception}:"]
+    return lines[beginnings[-1] + 1] if beginnings and beginnings[-1] + 1 < len(lines) else ""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from flashwasm.qe.defects.failure_clusters import FailureCluster, message_line
 from flashwasm.qe.reports.benchmark_charts import benchmark_charts
 from flashwasm.qe.reports.gap_source import NumberedLine, gap_source
 from flashwasm.qe.reports.line_pairs import LinePair, pair_lines
@@ -18,9 +19,7 @@ from flashwasm.summaries import counted
 if TYPE_CHECKING:
     from flashwasm.qe.changes.ranking.selected_tests import SelectedTest
     from flashwasm.qe.coverage.gaps import Gap
-    from flashwasm.qe.defects.failure_clusters import FailureCluster
     from flashwasm.qe.defects.failure_files import TestFailure
-    from flashwasm.qe.defects.tracebacks import Failure
     from flashwasm.qe.duplicates.duplicate_groups import DuplicateGroup
     from flashwasm.qe.similarity.match import Match
 
@@ -228,7 +227,7 @@ def failure_groups(
         members = [failures[i] for i in cluster.members]
         tests: dict[str, list[str]] = {}
         for one in members:
-            tests.setdefault(_message(one.failure), []).append(one.test or "-")
+            tests.setdefault(message_line(one.failure), []).append(one.test or "-")
         message = max(tests, key=lambda message: len(tests[message]))
         ending = _ending(members[0].failure.text)
         shown.append(FailureGroup(cluster.reason, len(members), message, tests, ending))
@@ -243,19 +242,6 @@ def gaps_with_source(gaps: Sequence[Gap], root: Path) -> list[tuple[Gap, list[Nu
 def _any(number: int, things: str) -> str:
     """Return a number and a noun for a title, such as "2 tests"; for 0, "No tests"."""
     return counted(number, things) if number else f"No {things}"
-
-
-def _message(failure: Failure) -> str:
-    """Return the first line of a failure's message that is not empty; "" if there is none.
-
-    Messages of ``numpy.testing`` begin with an empty line, after which pytest marks each with "E".
-    """
-    if failure.message:
-        return failure.message
-    marked = [line[1:].strip() for line in failure.text.splitlines() if line.startswith("E ")]
-    lines = [line for line in marked if line]
-    beginnings = [i for i, line in enumerate(lines) if line == f"{failure.exception}:"]
-    return lines[beginnings[-1] + 1] if beginnings and beginnings[-1] + 1 < len(lines) else ""
 
 
 def _ending(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What a coverage database shows of a project: which files are read, and reasons that name them."""
+"""Evidence from a coverage database: the files that it makes read, and reasons that name files."""
 
 import pytest
 
