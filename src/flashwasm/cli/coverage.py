@@ -228,7 +228,7 @@ def gap(
     note_unmeasured(index, only or {}, root)
     changed = changed_sources(database, root)
     note_changed(database, changed)
-    gaps, absent = find_gaps(index, root, only=only, tests=tests)
+    gaps, absent = find_gaps(index, root, only=only, tests=tests, progress=True)
     status = fail_on.decide(_kind(one) for one in gaps)
     outside = outside_sources(index.files, root)
     unmeasured = [] if diff is not None else unmeasured_sources(index.files, root)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flashwasm.cli.output import note
 from flashwasm.qe.coverage.gaps import measured_file
+from flashwasm.qe.coverage.unmeasured_sources import is_in_package
 from flashwasm.summaries import are, counted
 
 if TYPE_CHECKING:
@@ -44,10 +45,17 @@ def note_left_out(outside: Sequence[str], unmeasured: Sequence[str], root: Path)
     if outside:
         files = counted(len(outside), "files")
         note(f"{files} outside {root} {are(len(outside))} left out, for example {outside[0]}")
-    if unmeasured:
-        files = counted(len(unmeasured), "files")
+    lost = [name for name in unmeasured if is_in_package(root / name, root)]
+    others = [name for name in unmeasured if name not in lost]
+    _note_lost(lost, "of the packages", "measure them with: pytest --fw-record DB")
+    why = "coverage.py records such a file only if a test imports it"
+    _note_lost(others, "in folders without __init__.py", why)
+
+
+def _note_lost(files: Sequence[str], which: str, remedy: str) -> None:
+    """Say on stderr that some files are not in the database, and what can be done."""
+    if files:
         note(
-            f"{files} of the packages {are(len(unmeasured))} not in the database, for example "
-            f"{unmeasured[0]}, so the gaps in them are not listed; measure them with: "
-            "pytest --fw-record DB"
+            f"{counted(len(files), 'files')} {which} {are(len(files))} not in the database, for "
+            f"example {files[0]}, so the gaps in them are not listed; {remedy}"
         )

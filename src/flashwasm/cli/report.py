@@ -110,7 +110,7 @@ def report(
     note_skipped(suite.skipped)
     with progress_report("comparing") as advance:
         duplicates = find_duplicates(suite.tests, coverage=index, progress=advance)
-    gaps, absent = (None, []) if index is None else find_gaps(index, root.resolve())
+    gaps, absent = (None, []) if index is None else find_gaps(index, root.resolve(), progress=True)
     changed = [] if database is None else changed_sources(database, root.resolve())
     unmeasured = [] if index is None else unmeasured_sources(index.files, root.resolve())
     found = SuiteReport(

@@ -594,6 +594,7 @@ SUBJECTS = [
             row("root of a number", "root", 1, fw.DTypeError),
             row("only of a list", "only", ["lib.py"], fw.DTypeError),
             *flag("tests"),
+            *flag("progress"),
         ],
         lambda _, **given: qe.find_gaps(**given),
     ),

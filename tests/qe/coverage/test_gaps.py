@@ -5,8 +5,10 @@ import pytest
 
 import flashwasm as fw
 from coverage_data import LIBRARY, index_of
+from flashwasm.cli.coverage_notes import note_left_out
 from flashwasm.qe import CoverageIndex
 from flashwasm.qe.coverage.gaps import find_gaps
+from flashwasm.qe.coverage.line_ranges import lines_in_words
 from flashwasm.qe.coverage.unmeasured_sources import outside_sources, unmeasured_sources
 
 
@@ -95,3 +97,23 @@ def test_files_of_a_package_that_no_test_imports_are_named(folder):
     found = unmeasured_sources(["shop/a.py"], folder)
     assert [name.replace("\\", "/") for name in found] == ["shop/never.py", "shop/web/never.py"]
     assert unmeasured_sources(["setup.py"], folder) == []
+
+
+def test_files_that_coverage_records_only_if_imported_get_another_advice(folder, capsys):
+    note_left_out([], ["shop/never.py", "shop/data/rule.py"], folder)
+    assert "2 files" in capsys.readouterr().err
+    (folder / "shop/data").mkdir(parents=True)
+    (folder / "shop/__init__.py").touch()
+    note_left_out([], ["shop/never.py", "shop/data/rule.py"], folder)
+    package, other = capsys.readouterr().err.splitlines()
+    assert "shop/never.py" in package
+    assert "measure them with: pytest --fw-record DB" in package
+    assert "1 file in folders without __init__.py is not in the database" in other
+    assert "coverage.py records such a file only if a test imports it" in other
+
+
+def test_many_lines_are_shown_by_their_beginning_and_number():
+    assert lines_in_words([3]) == "line 3"
+    assert lines_in_words([*range(1, 25, 2)]) == f"lines {', '.join(map(str, range(1, 25, 2)))}"
+    text = lines_in_words([*range(1, 24, 2), 24, 30, 40, 41])
+    assert text.endswith("21, 23-24 and 3 more up to 41")

@@ -12,6 +12,7 @@ from types import NoneType
 from flashwasm.errors import ShapeError
 from flashwasm.html_tables import html_table
 from flashwasm.object_checks import instance_of
+from flashwasm.progress_bar import progress_report
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.coverage.line_ranges import lines_in_words
 from flashwasm.qe.coverage.unmeasured_sources import is_product, source_path
@@ -86,6 +87,7 @@ def find_gaps(
     *,
     only: Mapping[str, Iterable[int]] | None = None,
     tests: bool = False,
+    progress: bool = False,
 ) -> tuple[list[Gap], list[str]]:
     """Return the gaps, the riskiest first, and the files whose source cannot be read.
 
@@ -104,6 +106,8 @@ def find_gaps(
     tests : bool, default False
         True to also report gaps in test files, in conftest.py, and in files of a folder ``test``,
         ``tests`` or ``testing`` below the root, which hold fixtures and helpers.
+    progress : bool, default False
+        True to show progress on stderr.
 
     Returns
     -------
@@ -127,19 +131,21 @@ def find_gaps(
     gaps: list[Gap] = []
     absent = []
     examined = False
-    for position, path in enumerate(index.files):
-        lines = None if wanted is None else wanted.get(position, set())
-        source = source_path(path, root)
-        if not source.is_relative_to(root) or not (tests or is_product(source, root)):
-            continue
-        examined = True
-        if lines is not None and not lines:
-            continue
-        if (tree := parse_file(source)) is None:
-            absent.append(path)
-            continue
-        shown = str(source.relative_to(root))
-        gaps += (replace(gap, path=shown) for gap in _gaps_of(index, path, tree, lines))
+    with progress_report("looking for gaps", show=flag(progress, "progress")) as advance:
+        for position, path in enumerate(index.files):
+            advance(position, len(index.files))
+            lines = None if wanted is None else wanted.get(position, set())
+            source = source_path(path, root)
+            if not source.is_relative_to(root) or not (tests or is_product(source, root)):
+                continue
+            examined = True
+            if lines is not None and not lines:
+                continue
+            if (tree := parse_file(source)) is None:
+                absent.append(path)
+                continue
+            shown = str(source.relative_to(root))
+            gaps += (replace(gap, path=shown) for gap in _gaps_of(index, path, tree, lines))
     if not examined and only is None:
         kinds = "sources" if tests else "sources other than tests"
         raise ShapeError(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flashwasm.qe.suites.source_files import TEST_FOLDERS, is_test_file, walk_program_files
 
-__all__ = ["is_product", "outside_sources", "source_path", "unmeasured_sources"]
+__all__ = ["is_in_package", "is_product", "outside_sources", "source_path", "unmeasured_sources"]
 
 
 def source_path(name: str, root: Path) -> Path:
@@ -19,6 +19,14 @@ def source_path(name: str, root: Path) -> Path:
 def is_product(file: Path, root: Path) -> bool:
     """Return True if a file below the root contains neither tests nor helpers of tests."""
     return not _is_of_tests(file) and TEST_FOLDERS.isdisjoint(file.relative_to(root).parts[:-1])
+
+
+def is_in_package(file: Path, root: Path) -> bool:
+    """Return True if the folder of a file has an ``__init__.py``.
+
+    Of other folders, coverage.py records only the files that a test imports.
+    """
+    return _top_package(file, root) is not None
 
 
 def outside_sources(names: Iterable[str], root: Path) -> list[str]:
