@@ -70,7 +70,8 @@ def test_tests_with_the_same_lines_are_grouped():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda i: i.who("no.py", [1]), "no file 'no.py'"),
+        (lambda i: i.who("no.py", [1]), "no file 'no.py' in the coverage database; correct"),
+        (lambda i: i.who("lab.py", [1]), "no file 'lab.py' .*; the nearest is .*lib.py; correct"),
         (lambda i: i.nearest("no"), "no test 'no'"),
         (lambda i: i.nearest("a", 0), "k: expected at least 1"),
     ],
