@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from bench.quality.baselines import BM25, TFIDF, Bm25, CharacterTfIdf
 from bench.quality.measures import ranked, reciprocal_rank
-from flashwasm.qe.changes.evidence import WEIGHTS, change_text, evidence_of
-from flashwasm.qe.changes.unified_diff import read_diff
+from flashwasm.qe.changes.diffs.unified_diff import read_diff
+from flashwasm.qe.changes.ranking.evidence import WEIGHTS, change_text, evidence_of
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 
 if TYPE_CHECKING:

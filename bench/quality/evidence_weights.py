@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.quality.change_ranking import RankedChange, measures_of, total
-from flashwasm.qe.changes.evidence import WEIGHTS
+from flashwasm.qe.changes.ranking.evidence import WEIGHTS
 
 if TYPE_CHECKING:
     from flashwasm.benchmarks.report import Rows

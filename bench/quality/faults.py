@@ -22,14 +22,14 @@ from bench.quality.fault_findings import MutationResult, ProjectFaults, read_res
 from bench.quality.mutations import Mutation, choose
 from bench.quality.mutator import mutations_of
 from bench.quality.project_copy import ProjectCopy
-from flashwasm.qe.changes.import_graph import ImportGraph
-from flashwasm.qe.changes.safe_selection import safe_selection
-from flashwasm.qe.changes.unified_diff import read_diff
+from flashwasm.qe.changes.diffs.unified_diff import read_diff
+from flashwasm.qe.changes.imports.import_graph import ImportGraph
+from flashwasm.qe.changes.selection.safe_selection import safe_selection
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 
 if TYPE_CHECKING:
-    from flashwasm.qe.changes.selected_tests import SelectedTest
+    from flashwasm.qe.changes.ranking.selected_tests import SelectedTest
 
 __all__ = ["TESTMON", "FaultOptions", "measure_faults"]
 

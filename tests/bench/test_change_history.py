@@ -25,7 +25,7 @@ from bench.quality.git_history import commits_of
 from bench.quality.past_changes import MOST_TESTS, changed_tests, is_product, same_code
 from bench.quality.releases import change_between
 from flashwasm.qe import SuiteIndex, rank_tests, read_diff
-from flashwasm.qe.changes.evidence import WEIGHTS
+from flashwasm.qe.changes.ranking.evidence import WEIGHTS
 from flashwasm.qe.suites.suite import CollectedTest
 
 pytest.importorskip("sklearn")

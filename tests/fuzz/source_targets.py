@@ -10,8 +10,8 @@ import flashwasm as fw
 from bench.recorded import read_results
 from flashwasm.cli.settings import read_settings
 from flashwasm.qe import FunctionIndex, SuiteIndex, read_diff, read_failures
-from flashwasm.qe.changes.documentation_files import documentation_readers
-from flashwasm.qe.changes.module_imports import read_imports
+from flashwasm.qe.changes.imports.module_imports import read_imports
+from flashwasm.qe.changes.readers.documentation_files import documentation_readers
 from flashwasm.qe.defects.durations import read_times_and_cases
 from flashwasm.qe.duplicates.known_groups import read_baseline
 from flashwasm.qe.similarity.query_file import read_query

@@ -10,7 +10,7 @@ import pytest
 
 # Most runs happen in this process, and pytester drops every module that a run imported. But NumPy
 # cannot be imported twice, so modules that import it are imported here, before the first run.
-import flashwasm.qe.changes.selected_tests
+import flashwasm.qe.changes.ranking.selected_tests
 import flashwasm.qe.similarity.suite_index  # noqa: F401 - see above.
 from flashwasm.qe import FailureLibrary, read_failure
 from git_repository import commit_all

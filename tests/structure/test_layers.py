@@ -11,6 +11,7 @@ import pytest
 import flashwasm as fw
 from checkout import ROOT, SOURCE
 from flashwasm import qe
+from flashwasm.qe import changes
 from source_code import BENCH, PACKAGE, circles, import_graph, imports, place
 
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
@@ -59,6 +60,16 @@ def test_imports_go_down_in_qe():
     level = levels(drawn_layers("Layers of `qe`"))
     assert {room(path, base) for path in paths} == level.keys()
     assert not list(climbing(paths, base, "flashwasm.qe.", level))
+
+
+def test_imports_go_up_in_the_map_of_the_package_of_changes():
+    """A folder imports only `known_names` and the folders above it in the list of the map."""
+    base = SOURCE / "qe" / "changes"
+    paths = [path for path in PACKAGE if path.is_relative_to(base)]
+    folders = re.findall(r"^\* `(\w+)`", changes.__doc__, re.MULTILINE)
+    level = {name: height for height, name in enumerate(["__init__", "known_names", *folders])}
+    assert {room(path, base) for path in paths} == level.keys()
+    assert not list(climbing(paths, base, "flashwasm.qe.changes.", level))
 
 
 def test_no_import_circle():

@@ -1,10 +1,14 @@
 """The folders of the checkout: its top level, and a folder of tests for each folder of code."""
 
+import ast
 import re
 
-from checkout import ROOT, SOURCE, TESTS
-from flashwasm.qe import changes
+import pytest
 
+from checkout import ROOT, SOURCE, TESTS
+from source_code import place, tree
+
+CHANGES = SOURCE / "qe" / "changes"
 # Files and folders at the top of the checkout, without those whose names begin with a dot.
 TOP = {
     "CHANGELOG.md",
@@ -57,8 +61,12 @@ def test_the_top_of_the_checkout():
 def test_each_folder_of_the_package_has_its_folder_of_tests():
     missing = folders(SOURCE) - folders(TESTS) - COVERED_ELSEWHERE.keys()
     assert not missing, f"no tests/{sorted(missing)}"
-    subjects = folders(SOURCE / "qe") - folders(TESTS / "qe")
-    assert not {f"qe/{name}" for name in subjects} - COVERED_ELSEWHERE.keys()
+    subjects = {
+        f"{folder}/{name}"
+        for folder in ("qe", "qe/changes")
+        for name in folders(SOURCE / folder) - folders(TESTS / folder)
+    }
+    assert not subjects - COVERED_ELSEWHERE.keys()
     known = folders(SOURCE) | OTHER_TESTS.keys() | {"attention"}
     assert folders(TESTS) <= known, folders(TESTS) - known
 
@@ -88,7 +96,9 @@ def test_the_files_that_the_pages_of_promises_name_exist():
         assert not missing, f"{page.name} names {missing}"
 
 
-def test_the_map_of_the_package_of_changes_names_every_module():
-    modules = {path.stem for path in (SOURCE / "qe" / "changes").glob("*.py")} - {"__init__"}
-    named = set(re.findall(r"`(\w+)`", changes.__doc__))
-    assert named == modules, "name each module in src/flashwasm/qe/changes/__init__.py"
+@pytest.mark.parametrize("name", ["", *sorted(folders(CHANGES))])
+def test_the_maps_of_the_package_of_changes_name_every_module_and_folder(name):
+    folder = CHANGES / name
+    contents = {path.stem for path in folder.glob("*.py")} - {"__init__"} | folders(folder)
+    named = set(re.findall(r"`(\w+)`", ast.get_docstring(tree(folder / "__init__.py"))))
+    assert named == contents, f"name each module and folder in {place(folder)}/__init__.py"

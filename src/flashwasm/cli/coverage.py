@@ -30,7 +30,7 @@ from flashwasm.cli.output import (
     nothing_found,
     print_table,
 )
-from flashwasm.qe.changes.unified_diff import read_diff
+from flashwasm.qe.changes.diffs.unified_diff import read_diff
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.coverage.gaps import Gap, find_gaps
 from flashwasm.qe.coverage.line_ranges import format_lines, lines_in_words

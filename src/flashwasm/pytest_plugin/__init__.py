@@ -16,7 +16,7 @@ import pytest
 
 if TYPE_CHECKING:
     from flashwasm.pytest_plugin.summary import Summary
-    from flashwasm.qe.changes.coverage_choice import CoverageChoice
+    from flashwasm.qe.changes.coverage.coverage_choice import CoverageChoice
 
 # Key of pytest's configuration for the recording that ``--fw-record`` began.
 _RECORDING = pytest.StashKey[Any]()
@@ -113,7 +113,7 @@ def _register_order(config: pytest.Config, summary: Summary, diff: str) -> None:
 
 def _coverage_choice(config: pytest.Config) -> CoverageChoice:
     """Return the choice of a coverage database by the two options for it."""
-    from flashwasm.qe.changes.coverage_choice import CoverageChoice
+    from flashwasm.qe.changes.coverage.coverage_choice import CoverageChoice
 
     named, refused = "--fw-coverage", "--fw-no-coverage"
     database, off = config.getoption(named), config.getoption(refused)
@@ -127,7 +127,7 @@ def _budget(select: str) -> float | int | str:
     """Return a number of tests as an int, a time as seconds in a float, or "safe"."""
     from flashwasm.errors import ShapeError
     from flashwasm.pytest_plugin.change_order import SAFE
-    from flashwasm.qe.changes.run_budget import parse_budget
+    from flashwasm.qe.changes.ranking.run_budget import parse_budget
 
     if select == SAFE:
         return select

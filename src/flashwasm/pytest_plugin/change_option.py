@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from flashwasm.errors import FlashWasmError
-from flashwasm.qe.changes.git_changes import GitRepository
-from flashwasm.qe.changes.unified_diff import ChangedFile, read_diff
+from flashwasm.qe.changes.diffs.git_changes import GitRepository
+from flashwasm.qe.changes.diffs.unified_diff import ChangedFile, read_diff
 
 __all__ = ["ChangeOption"]
 

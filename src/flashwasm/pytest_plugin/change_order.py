@@ -14,9 +14,9 @@ from flashwasm.summaries import are, counted, them
 if TYPE_CHECKING:
     from flashwasm.pytest_plugin.change_option import ChangeOption
     from flashwasm.pytest_plugin.summary import Summary
-    from flashwasm.qe.changes.coverage_choice import CoverageChoice
-    from flashwasm.qe.changes.safe_selection import SafeSelection
-    from flashwasm.qe.changes.selected_tests import SelectedTest
+    from flashwasm.qe.changes.coverage.coverage_choice import CoverageChoice
+    from flashwasm.qe.changes.ranking.selected_tests import SelectedTest
+    from flashwasm.qe.changes.selection.safe_selection import SafeSelection
 
 __all__ = ["SAFE", "ChangeOrder"]
 
@@ -84,7 +84,7 @@ class ChangeOrder:
 
     def _order(self, items: list[pytest.Item], *, progress: bool) -> None:
         """Order the session's tests in place by their relevance to the change."""
-        from flashwasm.qe.changes.safe_selection import WITHOUT_EVIDENCE, safe_selection
+        from flashwasm.qe.changes.selection.safe_selection import WITHOUT_EVIDENCE, safe_selection
         from flashwasm.qe.similarity.suite_index import SuiteIndex
 
         changes = self._change.changes()

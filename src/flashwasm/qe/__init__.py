@@ -11,8 +11,8 @@ from flashwasm.lazy_imports import attach
 _HOMES = {
     "flashwasm.qe.adaptation.feedback_log": ["FeedbackLog", "Judgement"],
     "flashwasm.qe.adaptation.adaptation_store": ["AdaptationStore"],
-    "flashwasm.qe.changes.unified_diff": ["ChangedFile", "read_diff"],
-    "flashwasm.qe.changes.selected_tests": ["SelectedTest", "rank_tests"],
+    "flashwasm.qe.changes.diffs.unified_diff": ["ChangedFile", "read_diff"],
+    "flashwasm.qe.changes.ranking.selected_tests": ["SelectedTest", "rank_tests"],
     "flashwasm.qe.coverage.gaps": ["Gap", "find_gaps"],
     "flashwasm.qe.coverage.coverage_index": ["CoverageIndex", "CoverageMatch"],
     "flashwasm.qe.defects.failure_clusters": ["FailureCluster", "cluster_failures"],
@@ -67,10 +67,10 @@ if TYPE_CHECKING:
     from flashwasm.qe.adaptation.adaptation_store import AdaptationStore as AdaptationStore
     from flashwasm.qe.adaptation.feedback_log import FeedbackLog as FeedbackLog
     from flashwasm.qe.adaptation.feedback_log import Judgement as Judgement
-    from flashwasm.qe.changes.selected_tests import SelectedTest as SelectedTest
-    from flashwasm.qe.changes.selected_tests import rank_tests as rank_tests
-    from flashwasm.qe.changes.unified_diff import ChangedFile as ChangedFile
-    from flashwasm.qe.changes.unified_diff import read_diff as read_diff
+    from flashwasm.qe.changes.diffs.unified_diff import ChangedFile as ChangedFile
+    from flashwasm.qe.changes.diffs.unified_diff import read_diff as read_diff
+    from flashwasm.qe.changes.ranking.selected_tests import SelectedTest as SelectedTest
+    from flashwasm.qe.changes.ranking.selected_tests import rank_tests as rank_tests
     from flashwasm.qe.coverage.coverage_index import CoverageIndex as CoverageIndex
     from flashwasm.qe.coverage.coverage_index import CoverageMatch as CoverageMatch
     from flashwasm.qe.coverage.gaps import Gap as Gap

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flashwasm.cli.input import read_text
-from flashwasm.qe.changes.git_changes import GitRepository
-from flashwasm.qe.changes.unified_diff import read_diff
+from flashwasm.qe.changes.diffs.git_changes import GitRepository
+from flashwasm.qe.changes.diffs.unified_diff import read_diff
 
 if TYPE_CHECKING:
-    from flashwasm.qe.changes.unified_diff import ChangedFile
+    from flashwasm.qe.changes.diffs.unified_diff import ChangedFile
 
 __all__ = ["ChangeSource", "change_options"]
 

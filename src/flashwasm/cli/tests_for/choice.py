@@ -14,9 +14,9 @@ from flashwasm.qe.coverage.line_ranges import format_lines
 from flashwasm.summaries import are, counted, them
 
 if TYPE_CHECKING:
-    from flashwasm.qe.changes.case_counts import CaseCounts
-    from flashwasm.qe.changes.safe_selection import SafeSelection
-    from flashwasm.qe.changes.selected_tests import SelectedTest
+    from flashwasm.qe.changes.ranking.case_counts import CaseCounts
+    from flashwasm.qe.changes.ranking.selected_tests import SelectedTest
+    from flashwasm.qe.changes.selection.safe_selection import SafeSelection
     from flashwasm.qe.similarity.explanation import Explanation
     from flashwasm.qe.suites.source_files import Skipped
 

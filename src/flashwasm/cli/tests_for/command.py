@@ -25,20 +25,20 @@ from flashwasm.cli.tests_for.pytest_arguments import CommandOfPytest, pytest_arg
 from flashwasm.cli.tests_for.pytest_run import PytestRun
 from flashwasm.cli.tests_for.reports import print_ids, print_json, print_tests, write_html
 from flashwasm.errors import CapabilityError, ShapeError
-from flashwasm.qe.changes.case_counts import case_counts
-from flashwasm.qe.changes.evidence import change_text
-from flashwasm.qe.changes.git_changes import GitRepository
-from flashwasm.qe.changes.run_budget import parse_budget, within_budget
-from flashwasm.qe.changes.safe_selection import safe_selection
+from flashwasm.qe.changes.diffs.git_changes import GitRepository
+from flashwasm.qe.changes.ranking.case_counts import case_counts
+from flashwasm.qe.changes.ranking.evidence import change_text
+from flashwasm.qe.changes.ranking.run_budget import parse_budget, within_budget
+from flashwasm.qe.changes.selection.safe_selection import safe_selection
 from flashwasm.qe.defects.durations import read_times_and_cases
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 from flashwasm.qe.suites.pytest_rootdir import pytest_rootdir
 from flashwasm.qe.suites.pytest_settings import read_settings
 
 if TYPE_CHECKING:
-    from flashwasm.qe.changes.coverage_choice import CoverageChoice
-    from flashwasm.qe.changes.safe_selection import SafeSelection
-    from flashwasm.qe.changes.selected_tests import SelectedTest
+    from flashwasm.qe.changes.coverage.coverage_choice import CoverageChoice
+    from flashwasm.qe.changes.ranking.selected_tests import SelectedTest
+    from flashwasm.qe.changes.selection.safe_selection import SafeSelection
 
 __all__ = ["tests_for"]
 

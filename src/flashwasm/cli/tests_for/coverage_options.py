@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from flashwasm.cli.options import FILE
-from flashwasm.qe.changes.coverage_choice import CoverageChoice
+from flashwasm.qe.changes.coverage.coverage_choice import CoverageChoice
 
 __all__ = ["coverage_options"]
 

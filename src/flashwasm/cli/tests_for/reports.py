@@ -20,7 +20,7 @@ from flashwasm.qe.reports.page_template import write_page
 
 if TYPE_CHECKING:
     from flashwasm.cli.tests_for.choice import Choice
-    from flashwasm.qe.changes.selected_tests import SelectedTest
+    from flashwasm.qe.changes.ranking.selected_tests import SelectedTest
     from flashwasm.qe.similarity.explanation import Explanation
 
 __all__ = ["names_from_here", "print_ids", "print_json", "print_tests", "write_html"]

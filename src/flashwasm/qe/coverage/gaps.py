@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import math
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,13 @@ from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.coverage.line_ranges import lines_in_words
 from flashwasm.qe.coverage.unmeasured_sources import is_product, source_path
 from flashwasm.qe.suites.expressions import source_of
+from flashwasm.qe.suites.syntax_trees import (
+    DEFINITION_NODES,
+    FUNCTION_NODES,
+    PARSE_ERRORS,
+    FunctionNode,
+    parse_source,
+)
 from flashwasm.storage.file_paths import checked_path
 from flashwasm.validation import flag
 
@@ -131,10 +137,8 @@ def find_gaps(
         if lines is not None and not lines:
             continue
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                tree = ast.parse(source.read_bytes())
-        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+            tree = parse_source(source.read_bytes())
+        except (OSError, *PARSE_ERRORS):
             absent.append(path)
             continue
         shown = str(source.relative_to(root))
@@ -205,14 +209,12 @@ def _gaps_of(index: CoverageIndex, path: str, tree: ast.Module, only: set[int] |
     return gaps
 
 
-def _functions(
-    node: ast.AST, scope: str
-) -> Iterable[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+def _functions(node: ast.AST, scope: str) -> Iterable[tuple[str, FunctionNode]]:
     """Yield the functions inside a node, with their qualified names."""
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        if isinstance(child, FUNCTION_NODES):
             yield f"{scope}{child.name}", child
-        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        if isinstance(child, DEFINITION_NODES):
             yield from _functions(child, f"{scope}{child.name}.")
         else:
             yield from _functions(child, scope)
@@ -226,7 +228,7 @@ def _statements(body: list[ast.stmt]) -> Iterable[ast.stmt]:
         if is_text or isinstance(statement, (ast.Global, ast.Nonlocal)):
             continue
         yield statement
-        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        if isinstance(statement, DEFINITION_NODES):
             continue
         for name in ("body", "orelse", "finalbody"):
             yield from _statements(getattr(statement, name, []))
@@ -247,7 +249,7 @@ def _own_end(statement: ast.stmt) -> int:
 def _nearest(
     index: CoverageIndex,
     path: str,
-    node: ast.FunctionDef | ast.AsyncFunctionDef,
+    node: FunctionNode,
     covered: set[int],
 ) -> tuple[str | None, list[int]]:
     """Return the test to extend for a function, and the lines that it runs."""

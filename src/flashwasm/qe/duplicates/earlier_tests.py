@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import subprocess
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from flashwasm.errors import CapabilityError, ShapeError
 from flashwasm.qe.suites.expressions import source_of
 from flashwasm.qe.suites.fingerprints import normalized_source
+from flashwasm.qe.suites.syntax_trees import FUNCTION_NODES, try_parse
 
 if TYPE_CHECKING:
     from flashwasm.qe.suites.suite import CollectedTest
@@ -83,14 +83,9 @@ class EarlierTests:
 
 def _functions(source: bytes) -> Iterator[tuple[str, str]]:
     """Yield the name and the normalised source of each function of a file."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+    tree = try_parse(source)
+    for node in () if tree is None else ast.walk(tree):
+        if isinstance(node, FUNCTION_NODES):
             yield node.name, normalized_source(source_of(node))
 
 

@@ -11,16 +11,22 @@ import ast
 import builtins
 import copy
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest import TestCase
 
 from flashwasm.qe.duplicates.imported_names import imported_names
-from flashwasm.qe.duplicates.literal_marking import FunctionNode, Literal, mark_literals
+from flashwasm.qe.duplicates.literal_marking import Literal, mark_literals
 from flashwasm.qe.duplicates.module_syntax import BUILTIN_FIXTURES, ModuleSyntax
 from flashwasm.qe.duplicates.surroundings import surroundings_of
+from flashwasm.qe.suites.syntax_trees import (
+    FUNCTION_NODES,
+    PARSE_ERRORS,
+    FunctionNode,
+    nodes_outside,
+)
 
 if TYPE_CHECKING:
     from flashwasm.qe.duplicates.module_syntax import Scope
@@ -28,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BodyReader", "FunctionBody", "FunctionKeys", "read_keys"]
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # Maximum nesting of nodes to compare. Copying a node takes six nested calls for each level, and
 # Python allows a thousand.
 _DEEPEST = 120
@@ -131,7 +136,7 @@ def _read_module(path: Path) -> _ModuleScope | None:
     """Return the functions of a file; None if it cannot be parsed."""
     try:
         return _ModuleScope(ModuleSyntax(path))
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+    except (OSError, *PARSE_ERRORS):
         return None
 
 
@@ -150,7 +155,7 @@ class _ModuleScope:
         tree = syntax.tree
         self._functions: dict[int, tuple[FunctionNode, list[ast.ClassDef]]] = {}
         self._find(tree)
-        self._imports = dict(imported_names(path, _outside_functions(tree)))
+        self._imports = dict(imported_names(path, nodes_outside(FUNCTION_NODES, [tree])))
         self._bound = syntax.bound(tree)
         self._around: dict[tuple[ast.ClassDef, ...], list[str]] = {}
 
@@ -208,7 +213,7 @@ class _ModuleScope:
         while waiting:
             node, owners = waiting.pop()
             for child in ast.iter_child_nodes(node):
-                if isinstance(child, _FUNCTIONS):
+                if isinstance(child, FUNCTION_NODES):
                     self._functions[child.lineno] = (child, owners)
                 waiting.append(
                     (child, [*owners, child] if isinstance(child, ast.ClassDef) else owners)
@@ -257,16 +262,6 @@ class _ModuleScope:
             elif self._bound[name] or "*" in self._imports or not hasattr(builtins, name):
                 context.append(f"{name} is of {self._path}")
         return context
-
-
-def _outside_functions(tree: ast.Module) -> Iterator[ast.AST]:
-    """Yield the nodes of a module, except those inside its functions."""
-    waiting: list[ast.AST] = [tree]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if not isinstance(node, _FUNCTIONS):
-            waiting.extend(ast.iter_child_nodes(node))
 
 
 def _depends_on_class(nodes: Sequence[ast.AST], first: str) -> bool:

@@ -7,14 +7,14 @@ import copy
 from typing import TypeVar
 
 from flashwasm.qe.suites.expressions import source_of
+from flashwasm.qe.suites.syntax_trees import FUNCTION_NODES, FunctionNode
 
-__all__ = ["FunctionNode", "Literal", "mark_literals"]
+__all__ = ["Literal", "mark_literals"]
 
-FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _LITERALS = (ast.Constant, ast.UnaryOp, ast.List, ast.Tuple, ast.Dict, ast.Set)
 _MUTABLE = (ast.List, ast.Dict, ast.Set)
 # Nodes that may run the code inside them more than once.
-_REPEATED = (ast.While, ast.comprehension, ast.Lambda, ast.FunctionDef, ast.AsyncFunctionDef)
+_REPEATED = (ast.While, ast.comprehension, ast.Lambda, *FUNCTION_NODES)
 _LOOPS = (ast.For, ast.AsyncFor)
 # Nodes without fields, of which the parser uses one object for all places.
 _UNCHANGED = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flashwasm.qe.suites.expressions import source_of
-
-if TYPE_CHECKING:
-    from flashwasm.qe.duplicates.literal_marking import FunctionNode
+from flashwasm.qe.suites.syntax_trees import (
+    DEFINITION_NODES,
+    FUNCTION_NODES,
+    PARSE_ERRORS,
+    FunctionNode,
+    mentioned_name,
+    nodes_outside,
+    parse_source,
+)
 
 __all__ = ["BUILTIN_FIXTURES", "ModuleSyntax", "Scope"]
 
@@ -37,8 +41,6 @@ BUILTIN_FIXTURES = {
     "tmpdir_factory",
 }
 Scope = ast.Module | ast.ClassDef
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-_DEFINITIONS = (*_FUNCTIONS, ast.ClassDef)
 # Maximum number of folders above a file to search for conftest.py.
 _MOST_FOLDERS = 16
 _WORD = re.compile(r"\w+")
@@ -69,9 +71,7 @@ class ModuleSyntax:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._content = path.read_bytes()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self.tree = ast.parse(self._content)
+        self.tree = parse_source(self._content)
         # Names of new tests in earlier suggestions for this file.
         self.claimed: set[tuple[Scope, str]] = set()
         self._bound: dict[Scope, Counter[str]] = {}
@@ -107,7 +107,7 @@ class ModuleSyntax:
         scopes: dict[FunctionNode, Scope] = {}
         for node in ast.walk(self.tree):
             if isinstance(node, (ast.Module, ast.ClassDef)):
-                scopes.update((n, node) for n in node.body if isinstance(n, _FUNCTIONS))
+                scopes.update((n, node) for n in node.body if isinstance(n, FUNCTION_NODES))
         return scopes
 
     @cached_property
@@ -146,7 +146,7 @@ class ModuleSyntax:
     @cached_property
     def function_names(self) -> set[str]:
         """Names of the functions in the file, including methods and inner functions."""
-        return {n.name for n in ast.walk(self.tree) if isinstance(n, _FUNCTIONS)}
+        return {n.name for n in ast.walk(self.tree) if isinstance(n, FUNCTION_NODES)}
 
     @cached_property
     def variables(self) -> set[str]:
@@ -168,7 +168,7 @@ class ModuleSyntax:
             if file != self.path and file.is_file():
                 try:
                     trees.append(ModuleSyntax(file).tree)
-                except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+                except (OSError, *PARSE_ERRORS):
                     continue
         return trees
 
@@ -183,7 +183,7 @@ class ModuleSyntax:
         fixtures: dict[str, list[FunctionNode]] = {}
         for tree in (self.tree, *self.conftests):
             for node in ast.walk(tree):
-                if isinstance(node, _FUNCTIONS):
+                if isinstance(node, FUNCTION_NODES):
                     for name in _fixture_names(node):
                         fixtures.setdefault(name, []).append(node)
         return fixtures
@@ -192,8 +192,9 @@ class ModuleSyntax:
 def _scope_names(scope: Scope) -> Counter[str]:
     """Return the number of times that each name is bound in the body of a module or class."""
     names: Counter[str] = Counter()
-    for node in _own_nodes(scope):
-        if isinstance(node, _DEFINITIONS):
+    # What a function or class inside it binds is no name of the scope.
+    for node in nodes_outside((*DEFINITION_NODES, ast.Lambda), scope.body):
+        if isinstance(node, DEFINITION_NODES):
             names[node.name] += 1
         elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             names[node.id] += 1
@@ -204,29 +205,15 @@ def _scope_names(scope: Scope) -> Counter[str]:
     return names
 
 
-def _own_nodes(scope: Scope) -> Iterator[ast.AST]:
-    """Yield the nodes of a module or class, except those inside its functions and classes."""
-    waiting: list[ast.AST] = list(scope.body)
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if not isinstance(node, (*_DEFINITIONS, ast.Lambda)):
-            waiting.extend(ast.iter_child_nodes(node))
-
-
 def _identifiers(tree: ast.Module) -> Counter[str]:
     """Return the number of times that each name, attribute and string occurs in a tree."""
     names: Counter[str] = Counter()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Name):
-            names[node.id] += 1
-        elif isinstance(node, ast.Attribute):
-            names[node.attr] += 1
+        if name := mentioned_name(node):
+            names[name] += 1
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             # The name of a test may be in a list of names or node ids, but not in a sentence.
             names.update(_WORD.findall(node.value) if _NAMES.fullmatch(node.value) else [])
-        elif isinstance(node, ast.arg):
-            names[node.arg] += 1
         elif isinstance(node, ast.alias):
             names[node.asname or node.name] += 1
     return names

@@ -7,15 +7,21 @@ a fixture in another file. Then the group is reported without a suggestion.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from flashwasm.qe.duplicates.module_syntax import BUILTIN_FIXTURES
 from flashwasm.qe.suites.expressions import source_of
+from flashwasm.qe.suites.syntax_trees import (
+    DEFINITION_NODES,
+    FUNCTION_NODES,
+    FunctionNode,
+    mentioned_name,
+    nodes_outside,
+)
 
 if TYPE_CHECKING:
     from flashwasm.qe.duplicates.function_body import FunctionBody
-    from flashwasm.qe.duplicates.literal_marking import FunctionNode
     from flashwasm.qe.duplicates.module_syntax import ModuleSyntax, Scope
 
 __all__ = ["can_be_one_test", "parametrize_marks"]
@@ -48,7 +54,6 @@ _INTROSPECTION = {
 }
 _NAME_OF_TEST = {"name", "__name__", "nodeid", "originalname"}
 _SETUP = ("setup_method", "teardown_method", "setup_function", "teardown_function")
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def can_be_one_test(bodies: Sequence[FunctionBody]) -> bool:
@@ -140,7 +145,7 @@ def _are_plain_functions(module: ModuleSyntax, node: FunctionNode) -> bool:
     if given.posonlyargs or given.kwonlyargs or given.vararg or given.kwarg or given.defaults:
         return False
     decorators = all(_is_known_decorator(module, decorator) for decorator in node.decorator_list)
-    own_nodes = list(_own(node))
+    own_nodes = list(nodes_outside((*DEFINITION_NODES, ast.Lambda), node.body))
     generates = any(isinstance(n, (ast.Yield, ast.YieldFrom)) for n in own_nodes)
     return decorators and not generates and _fixtures_are_known(module, node)
 
@@ -190,7 +195,7 @@ def _knows_the_name(module: ModuleSyntax, scope: Scope, node: FunctionNode) -> b
     setups = [
         n
         for n in (*ast.walk(scope), *module.tree.body)
-        if isinstance(n, _FUNCTIONS) and n.name in _SETUP
+        if isinstance(n, FUNCTION_NODES) and n.name in _SETUP
     ]
     for one in (node, *_fixtures_of(module, node), *setups):
         words = set(_words(one))
@@ -204,12 +209,8 @@ def _knows_the_name(module: ModuleSyntax, scope: Scope, node: FunctionNode) -> b
 def _words(node: ast.AST) -> Iterator[str]:
     """Yield the names, attributes, arguments and short strings inside a node."""
     for one in ast.walk(node):
-        if isinstance(one, ast.Name):
-            yield one.id
-        elif isinstance(one, ast.Attribute):
-            yield one.attr
-        elif isinstance(one, ast.arg):
-            yield one.arg
+        if name := mentioned_name(one):
+            yield name
         elif isinstance(one, ast.Constant) and one.value == "PYTEST_CURRENT_TEST":
             yield one.value
 
@@ -253,18 +254,3 @@ def _meaning(module: ModuleSyntax, decorator: ast.expr) -> str:
     target = decorator.func if isinstance(decorator, ast.Call) else decorator
     parts = source_of(target).split(".")
     return ".".join([module.imports.get(parts[0], ""), *parts[1:]])
-
-
-def _own(node: FunctionNode) -> Iterator[ast.AST]:
-    """Yield the nodes of a function's body, except those of functions inside it."""
-    waiting: list[ast.AST] = list(node.body)
-    while waiting:
-        one = waiting.pop()
-        yield one
-        if not isinstance(one, (*_FUNCTIONS, ast.Lambda, ast.ClassDef)):
-            waiting.extend(_children(one))
-
-
-def _children(node: ast.AST) -> Iterable[ast.AST]:
-    """Return the nodes directly inside a node."""
-    return ast.iter_child_nodes(node)

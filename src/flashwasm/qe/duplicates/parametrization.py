@@ -6,17 +6,17 @@ import ast
 import copy
 import keyword
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from itertools import count
 from textwrap import dedent
 from typing import TYPE_CHECKING, NamedTuple
 
-from flashwasm.qe.duplicates.literal_marking import FunctionNode, mark_literals
+from flashwasm.qe.duplicates.literal_marking import mark_literals
 from flashwasm.qe.duplicates.module_syntax import BUILTIN_FIXTURES, ModuleSyntax
 from flashwasm.qe.duplicates.parametrizable import can_be_one_test
 from flashwasm.qe.duplicates.parametrized_source import parametrized_lines, span_of
 from flashwasm.qe.duplicates.patches import Edit
+from flashwasm.qe.suites.syntax_trees import FUNCTION_NODES, FunctionNode, compiles, try_parse
 
 if TYPE_CHECKING:
     from flashwasm.qe.duplicates.function_body import FunctionBody
@@ -184,14 +184,10 @@ def _expected(first: FunctionBody, name: str, columns: Mapping[str, Sequence[int
 def _means(lines: list[str], expected: FunctionNode) -> bool:
     """Return True if source compiles, and has the expected syntax tree."""
     text = "\n".join(["if 1:", *lines] if lines[0][:1].isspace() else lines)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compile(text, "<suggestion>", "exec", dont_inherit=True)
-            tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = try_parse(text)
+    if tree is None or not compiles(text):
         return False
-    node = next(n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)))
+    node = next(n for n in ast.walk(tree) if isinstance(n, FUNCTION_NODES))
     if ast.get_docstring(node, clean=False) is not None:
         node.body = node.body[1:]
     node.decorator_list = node.decorator_list[1:]

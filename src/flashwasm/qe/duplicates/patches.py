@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import os
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
+
+from flashwasm.qe.suites.syntax_trees import compiles
 
 __all__ = ["Edit", "patch_of"]
 
@@ -57,20 +58,9 @@ def patch_of(edits: Iterable[Edit], root: Path) -> str:
         new = list(old)
         for edit in sorted(own, key=lambda edit: (edit.first, edit.last), reverse=True):
             new[edit.first - 1 : edit.last] = [line + ending for line in edit.lines]
-        if _is_python("\n".join(new).encode()):
+        if compiles("\n".join(new).encode()):
             parts += _diff(old, new, Path(os.path.relpath(path, root)).as_posix())
     return "".join(parts)
-
-
-def _is_python(source: bytes) -> bool:
-    """Return True if the content of a file compiles. It is not executed."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compile(source, "<suggestion>", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return True
 
 
 def _diff(old: list[str], new: list[str], name: str) -> list[str]:

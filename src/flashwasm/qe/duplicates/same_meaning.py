@@ -10,6 +10,7 @@ import ast
 from typing import NamedTuple
 
 from flashwasm.qe.suites.fingerprints import parsed_without_docstrings
+from flashwasm.qe.suites.syntax_trees import DEFINITION_NODES
 
 __all__ = ["Meaning", "meaning_of"]
 
@@ -52,7 +53,7 @@ def meaning_of(source: str) -> Meaning:
             names.add(f"{node.arg}=")
         elif isinstance(node, ast.arg):
             names.add(node.arg)
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        elif isinstance(node, DEFINITION_NODES):
             own.add(node.name)
         elif isinstance(node, ast.Constant):
             values.add(repr(node.value))

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from flashwasm.qe.suites.syntax_trees import FUNCTION_NODES, FunctionNode
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["surroundings_of"]
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # Functions that pytest and unittest call around tests of a module or of a class.
 _SET_UP = {
     *("setup_module", "teardown_module", "setup_function", "teardown_function", "setUpModule"),
@@ -64,7 +65,7 @@ def surroundings_of(module: ModuleSyntax, owners: Sequence[ast.ClassDef]) -> lis
 def _around(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
     """Yield the statements of a module or class that set up its tests or mark them."""
     for statement in body:
-        if isinstance(statement, _FUNCTIONS):
+        if isinstance(statement, FUNCTION_NODES):
             if statement.name in _SET_UP or _is_autouse(statement):
                 yield statement
         elif isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
@@ -73,7 +74,7 @@ def _around(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
                 yield statement
 
 
-def _is_autouse(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+def _is_autouse(node: FunctionNode) -> bool:
     """Return True if a decorator of a function makes it a fixture of all tests."""
     return any("autouse" in ast.dump(decorator) for decorator in node.decorator_list)
 

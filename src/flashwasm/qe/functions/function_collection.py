@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from flashwasm.errors import ShapeError
 from flashwasm.qe.scoring.word_extraction import extract_words
 from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES
 from flashwasm.qe.suites.source_files import Skipped, absolute_path, walk_program_files
+from flashwasm.qe.suites.syntax_trees import DEFINITION_NODES, FUNCTION_NODES, parse_source
 from flashwasm.storage.file_paths import checked_path
 
 __all__ = [
@@ -106,10 +106,7 @@ def _parse(file: Path) -> tuple[ast.Module, list[str]] | str:
         if file.stat().st_size > LARGEST_SOURCE_BYTES:
             return f"larger than {LARGEST_SOURCE_BYTES >> 20} MiB"
         data = file.read_bytes()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(data)
-        return tree, data.decode("utf-8-sig", "replace").splitlines()
+        return parse_source(data), data.decode("utf-8-sig", "replace").splitlines()
     except SyntaxError as error:
         return f"not Python: {error.msg}"
     except OSError as error:
@@ -125,9 +122,9 @@ def _functions(file: Path, tree: ast.Module, lines: list[str]) -> Iterator[Funct
         node, scope = pending.pop()
         for child in ast.iter_child_nodes(node):
             inner = scope
-            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            if isinstance(child, DEFINITION_NODES):
                 inner = f"{scope}{child.name}."
-            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            if isinstance(child, FUNCTION_NODES):
                 source = "\n".join(lines[child.lineno - 1 : child.end_lineno])
                 description = (ast.get_docstring(child) or "").partition("\n\n")[0]
                 name = f"{scope}{child.name}"

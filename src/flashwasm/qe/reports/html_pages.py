@@ -16,7 +16,7 @@ from flashwasm.qe.reports.page_template import fill_template
 from flashwasm.summaries import counted
 
 if TYPE_CHECKING:
-    from flashwasm.qe.changes.selected_tests import SelectedTest
+    from flashwasm.qe.changes.ranking.selected_tests import SelectedTest
     from flashwasm.qe.coverage.gaps import Gap
     from flashwasm.qe.defects.failure_clusters import FailureCluster
     from flashwasm.qe.defects.failure_files import TestFailure

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
-import warnings
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from flashwasm.qe.scoring.word_extraction import extract_words
+from flashwasm.qe.suites.syntax_trees import FUNCTION_NODES, try_parse
 
 __all__ = ["ANALYZERS", "characters", "identifiers", "structure"]
 
@@ -73,11 +73,8 @@ def structure(source: str) -> list[str]:
     >>> structure("def test_a(tmp_path): self.graph.add(len(x))")
     ['fixture tmp_path', 'call add', 'call len', 'self graph']
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(textwrap.dedent(source))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = try_parse(textwrap.dedent(source))
+    if tree is None:
         return []
     terms = []
     for node in ast.walk(tree):
@@ -85,7 +82,7 @@ def structure(source: str) -> list[str]:
             name = getattr(node.func, "attr", getattr(node.func, "id", None))
             if name:
                 terms.append(f"call {name}")
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        elif isinstance(node, FUNCTION_NODES):
             terms += [f"fixture {a.arg}" for a in node.args.args if a.arg not in {"self", "cls"}]
         elif isinstance(node, ast.Attribute) and getattr(node.value, "id", None) == "self":
             terms.append(f"self {node.attr}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import fnmatch
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,12 @@ from pathlib import Path
 from flashwasm.qe.suites.expressions import dotted_name
 from flashwasm.qe.suites.source_files import Skipped
 from flashwasm.qe.suites.static_conditions import truth
+from flashwasm.qe.suites.syntax_trees import (
+    DEFINITION_NODES,
+    FUNCTION_NODES,
+    PARSE_ERRORS,
+    parse_source,
+)
 
 __all__ = ["ConftestRules", "read_conftest"]
 
@@ -70,17 +75,15 @@ def read_conftest(file: Path) -> ConftestRules:
     """Return the rules of a conftest.py; no rules if it is missing or unreadable."""
     rules = ConftestRules(file.parent)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(file.read_bytes())
+        tree = parse_source(file.read_bytes())
     except FileNotFoundError:
         return rules
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except (OSError, *PARSE_ERRORS) as error:
         rules.skipped.append(Skipped(file, f"not read: {' '.join(str(error).split())}"))
         return rules
     unsure: set[str] = set()
     for node, sure in _statements(tree.body, sure=True):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name in _HOOKS:
+        if isinstance(node, FUNCTION_NODES) and node.name in _HOOKS:
             reason = f"line {node.lineno}: {node.name} may change which tests are collected"
             rules.skipped.append(Skipped(file, reason))
         for name, replaces, values in _changes(node):
@@ -104,7 +107,7 @@ def _statements(body: Sequence[ast.stmt], *, sure: bool) -> Iterator[tuple[ast.s
                 yield from _statements(node.body, sure=sure and holds is True)
             if holds is not True:
                 yield from _statements(node.orelse, sure=sure and holds is False)
-        elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        elif not isinstance(node, DEFINITION_NODES):
             for handler in getattr(node, "handlers", []):
                 yield from _statements(handler.body, sure=False)
             for name in ("body", "orelse", "finalbody"):

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+from typing import TYPE_CHECKING
 
 from flashwasm.qe.suites.expressions import dotted_name
+
+if TYPE_CHECKING:
+    from flashwasm.qe.suites.syntax_trees import FunctionNode
 
 __all__ = ["changes_tests", "constructs", "decorator_name", "function_decorators"]
 
@@ -43,7 +47,7 @@ _CHANGING = {"ddt", "genty", "parameterized_class"}
 _CHANGES = re.compile(r"\b(?:setattr|wraps|type)\(|\w\.test\w* = ")
 
 
-def function_decorators(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+def function_decorators(node: FunctionNode) -> str:
     """Return the kind of object that a function's name is bound to after its decorators ran.
 
     The result is "" for a function that may be a test, "abstract" for an abstract method, "value"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import warnings
 from collections import Counter
 from collections.abc import Iterable
 
 from flashwasm.qe.suites.expressions import source_of
+from flashwasm.qe.suites.syntax_trees import DEFINITION_NODES, try_parse
 
 __all__ = ["fingerprint", "normalized_source", "numbered", "parsed_without_docstrings"]
 
@@ -65,14 +65,11 @@ def normalized_source(source: str) -> str:
 
 def parsed_without_docstrings(source: str) -> ast.Module | None:
     """Return the syntax tree of a function without docstrings; None if it cannot be parsed."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = try_parse(source)
+    if tree is None:
         return None
     for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        if isinstance(node, DEFINITION_NODES):
             # A function needs at least one statement, so a sole docstring is kept.
             has_text = ast.get_docstring(node, clean=False) is not None and len(node.body) > 1
             node.body = node.body[has_text:]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -21,6 +20,7 @@ from flashwasm.qe.suites.module_outline import (
     Value,
 )
 from flashwasm.qe.suites.static_conditions import truth
+from flashwasm.qe.suites.syntax_trees import FunctionNode, parse_source
 
 __all__ = ["parse_outline"]
 
@@ -47,10 +47,7 @@ def parse_outline(text: str) -> ModuleOutline:
     >>> list(parse_outline("def test_one(): ...").names)
     ['test_one']
     """
-    with warnings.catch_warnings():
-        # Python warns about invalid escapes in the source, which do not matter here.
-        warnings.simplefilter("ignore")
-        tree = ast.parse(text)
+    tree = parse_source(text)
     module = _Scope("", {}, may_bind_more=any(word in text for word in _MAY_BIND_MORE))
     module.read(tree.body)
     return ModuleOutline(
@@ -98,9 +95,7 @@ class _Scope:
         for node in body:
             _READERS.get(type(node), _Scope.read_block)(self, node, conditional=conditional)
 
-    def read_function(
-        self, node: ast.FunctionDef | ast.AsyncFunctionDef, *, conditional: bool
-    ) -> None:
+    def read_function(self, node: FunctionNode, *, conditional: bool) -> None:
         """Read the ``def`` of a function."""
         self._note_condition(node.name, node.lineno, conditional=conditional)
         self._bind(node.name, self._function(node), conditional=conditional)
@@ -154,7 +149,7 @@ class _Scope:
         else:
             self.conditional.pop(name, None)
 
-    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Binding:
+    def _function(self, node: FunctionNode) -> Binding:
         """Return the binding of a function's name."""
         self.abstract.discard(node.name)
         decorated = function_decorators(node)

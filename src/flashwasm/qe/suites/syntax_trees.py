@@ -1,0 +1,105 @@
+"""Syntax trees of Python files: parsing, the nodes that run together, and the names in them."""
+
+from __future__ import annotations
+
+import ast
+import tokenize
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES
+
+__all__ = [
+    "DEFINITION_NODES",
+    "FUNCTION_NODES",
+    "PARSE_ERRORS",
+    "FunctionNode",
+    "compiles",
+    "mentioned_name",
+    "nodes_outside",
+    "parse_file",
+    "parse_source",
+    "try_parse",
+]
+
+# The node of a function, as a type for annotations and as classes for isinstance.
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+FUNCTION_NODES = (ast.FunctionDef, ast.AsyncFunctionDef)
+DEFINITION_NODES = (*FUNCTION_NODES, ast.ClassDef)
+# What the parser raises for a source that is not Python. A null byte or a number of very many
+# digits is a value error, and a source that is nested too deeply one of the last two.
+PARSE_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError)
+
+
+def parse_file(path: Path) -> ast.Module | None:
+    """Return the syntax tree of a file; None if it cannot be read."""
+    try:
+        if not path.is_file() or path.stat().st_size > LARGEST_SOURCE_BYTES:
+            return None
+        with tokenize.open(path) as file:
+            return try_parse(file.read())
+    except (OSError, SyntaxError, ValueError):
+        # An unknown encoding is a syntax error, and bytes that do not fit it a value error.
+        return None
+
+
+def parse_source(source: str | bytes) -> ast.Module:
+    """Return the syntax tree of a source, or raise one of `PARSE_ERRORS`.
+
+    The parser's warnings, such as about an invalid escape, are not shown.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(source)
+
+
+def try_parse(source: str | bytes) -> ast.Module | None:
+    """Return the syntax tree of a source; None if it is not Python."""
+    try:
+        return parse_source(source)
+    except PARSE_ERRORS:
+        return None
+
+
+def compiles(source: str | bytes) -> bool:
+    """Return True if a source compiles, which also rejects a ``return`` outside a function.
+
+    Nothing is executed.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(source, "<source>", "exec", dont_inherit=True)
+    except PARSE_ERRORS:
+        return False
+    return True
+
+
+def nodes_outside(inner: tuple[type[ast.AST], ...], body: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Yield the nodes of a body, without those inside nodes of some classes.
+
+    The nodes of these classes themselves are yielded.
+
+    Parameters
+    ----------
+    inner : tuple of type
+        Classes of the nodes whose inside is left out, such as functions, which run at another time.
+    body : iterable of ast.AST
+        Nodes to begin with.
+    """
+    waiting = [*body]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, inner):
+            waiting += ast.iter_child_nodes(node)
+
+
+def mentioned_name(node: ast.AST) -> str:
+    """Return the name that a node of the syntax tree mentions; "" if there is none."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.arg if isinstance(node, ast.arg) else ""
