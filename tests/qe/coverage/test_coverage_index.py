@@ -65,6 +65,8 @@ def test_tests_with_the_same_lines_are_grouped():
     index = index_of(alike, files=("lib.py", "t.py"))
     assert index.identical() == []
     assert index.identical(without=["t.py"]) == [["t.py::a", "t.py::b"]]
+    # The file b.py is not lib.py.
+    assert index.identical(without=["t.py", "b.py"]) == [["t.py::a", "t.py::b"]]
 
 
 @pytest.mark.parametrize(
