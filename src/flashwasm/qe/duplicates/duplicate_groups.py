@@ -14,9 +14,9 @@ from flashwasm.html_tables import html_table
 from flashwasm.object_checks import instance_of
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.duplicates.function_body import (
-    BodyReader,
     FunctionBody,
     FunctionKeys,
+    read_bodies,
     read_keys,
 )
 from flashwasm.qe.duplicates.parametrization import parametrized
@@ -117,11 +117,7 @@ def find_duplicates(
         )
     # In tier 2, the first of each set of identical tests stands for all of them.
     firsts = list({one.exact: one for one in reversed(keys)}.values())[::-1]
-    reader = BodyReader()
-    for alike in _grouped(firsts, lambda one: (one.test.path, one.shape)):
-        bodies = reader.read(alike)
-        if len(bodies) > 1 and (group := _differ_in_literals(bodies)) is not None:
-            groups.append(group)
+    groups += _differing_in_literals(_grouped(firsts, lambda one: (one.test.path, one.shape)))
     if coverage is not None:
         known = {frozenset(t.nodeid for t in group.tests) for group in groups}
         groups += [
@@ -140,6 +136,16 @@ def _grouped(
     for one in functions:
         groups.setdefault(key(one), []).append(one)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def _differing_in_literals(alike: Sequence[Sequence[FunctionKeys]]) -> list[DuplicateGroup]:
+    """Return the groups of tier 2, in the order of ``alike``: tests of one file and one shape."""
+    found: dict[int, DuplicateGroup] = {}
+    by_file = sorted(range(len(alike)), key=lambda i: alike[i][0].test.path)
+    for i, bodies in zip(by_file, read_bodies(alike[i] for i in by_file), strict=True):
+        if len(bodies) > 1 and (group := _differ_in_literals(bodies)) is not None:
+            found[i] = group
+    return [found[i] for i in sorted(found)]
 
 
 def _differ_in_literals(bodies: Sequence[FunctionBody]) -> DuplicateGroup | None:
