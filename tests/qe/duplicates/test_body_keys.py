@@ -72,6 +72,13 @@ def test_shapes_are_equal_for_trees_that_differ_in_literals():
     assert len(groups(keys)) < len(groups([dumped(node.body) for node in found]))
 
 
+def test_integers_of_any_size_are_told_apart():
+    bodies = [ast.parse(f"f(0x{digit * 6000})").body for digit in "112"]
+    one, same, other = (BodyKeys(body, 100) for body in bodies)
+    assert one.exact("") == same.exact("") != other.exact("")
+    assert one.shape("") == other.shape("")
+
+
 def test_the_head_is_part_of_both_digests():
     keys = BodyKeys(ast.parse("f(1)").body, 100)
     assert keys.exact("a") == keys.exact("a") != keys.exact("b")

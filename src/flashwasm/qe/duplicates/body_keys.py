@@ -12,6 +12,7 @@ from flashwasm.qe.duplicates.literal_marking import (
     TYPE_FIELDS,
     is_literal,
 )
+from flashwasm.qe.suites.expressions import value_text
 
 __all__ = ["BodyKeys"]
 
@@ -81,7 +82,7 @@ class BodyKeys:
     def _add_value(self, value: object, text: list[str], levels: int, *, marks: bool) -> None:
         """Add the value of a field, or one of its values."""
         if not isinstance(value, ast.AST):
-            text.append(repr(value))
+            text.append(value_text(value))
         elif isinstance(value, CONSTANT_NODES):
             text.append(value.__class__.__name__)
         else:

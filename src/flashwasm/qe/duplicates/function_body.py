@@ -166,11 +166,12 @@ class _ModuleScope:
     def keys(self, test: CollectedTest) -> FunctionKeys | None:
         """Return the keys of a test in this file; None if there is none or it does nothing.
 
-        A test is also left out if it, or the head of its class, is nested too deeply.
+        A test is also left out if it, or the head of its class, is nested too deeply, or if its
+        arguments or decorators have a number with too many digits.
         """
         try:
             return self._keys(test)
-        except RecursionError:
+        except (RecursionError, ValueError):
             return None
 
     def _keys(self, test: CollectedTest) -> FunctionKeys | None:

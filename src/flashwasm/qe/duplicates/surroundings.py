@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from flashwasm.qe.suites.expressions import source_of
 from flashwasm.qe.suites.syntax_trees import FUNCTION_NODES, FunctionNode
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Surroundings:
             code = [ast.dump(node) for node in self._around(scope.body)]
             if isinstance(scope, ast.ClassDef):
                 code += map(ast.dump, (*scope.decorator_list, *scope.keywords))
-                if any(ast.unparse(base) not in _PLAIN_BASES for base in scope.bases):
+                if any(source_of(base) not in _PLAIN_BASES for base in scope.bases):
                     code.append(f"the bases of {scope.name}")
             self._inside[scope] = [f"{code} of {self._module.path}"] if code else []
         return self._inside[scope]
