@@ -243,13 +243,17 @@ class Index(VectorsById):
         def search_part(part: Array) -> tuple[Array, Array]:
             launch = Launch(self._runtime, until)
             with launch.lock, launch:
-                self._finish(launch)
                 scores, positions = decoded(search(launch, part), k)
                 return scores, self._ids.at(positions)
 
         rows = self._checked(queries, "queries", until)
         check_room((len(rows), k), np.int64)
-        return in_halves(rows, search_part, _halves)
+        # The launches of the parts are inside this one, which keeps the lock until the last part.
+        # So no other thread changes the index between two parts.
+        whole = Launch(self._runtime, until)
+        with whole.lock, whole:
+            self._finish(whole)
+            return in_halves(rows, search_part, _halves)
 
     @abstractmethod
     def _add(self, launch: Launch, rows: Array, names: Array) -> None:

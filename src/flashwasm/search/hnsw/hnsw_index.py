@@ -237,15 +237,14 @@ class HNSWIndex(Index):
         """
         wanted = self._checked(queries, "queries", None)
         count, width = checked_k(k), checked_ef(ef, "ef")
-        self._runtime.check_open()
-        by_scan, reason = plan(len(self), max(count, width), exact=exact)
         sample = wanted[:: max(1, -(-len(wanted) // _SAMPLE))]
-        nearest = min(count, len(self))
-        if by_scan or not len(sample) or not nearest:
-            return SearchReport(by_scan, reason, 1.0, 0)
         launch = Launch(self._runtime, None)
         with launch.lock, launch:
             self._finish(launch)
+            by_scan, reason = plan(len(self), max(count, width), exact=exact)
+            nearest = min(count, len(self))
+            if by_scan or not len(sample) or not nearest:
+                return SearchReport(by_scan, reason, 1.0, 0)
             found, _ = decoded(self._store.nearest(launch, sample, nearest, width), nearest)
             truth, _ = decoded(self._store.nearest(launch, sample, nearest, None), nearest)
         recall = float((found >= truth[:, -1:]).mean())
