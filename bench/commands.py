@@ -252,6 +252,7 @@ def quality(
     outputs: Outputs,
     *,
     history: bool,
+    record: bool,
     weights: bool,
     faults: bool,
 ) -> None:
@@ -264,7 +265,7 @@ def quality(
     With --history each PATH is a git repository. For each past commit, flashwasm ranks the tests
     for the commit's changes of the product; the tests that the commit itself changes should come
     first. --releases does the same with the difference of two releases. Figures are compared with
-    targets.
+    targets. With --record it runs each suite before the commit, and also ranks with its coverage.
 
     With --precision int8 the similar tests of each PATH are searched with embeddings by 8-bit codes
     and with those in float32, on the same queries. MRR and cosines are compared with targets.
@@ -273,6 +274,8 @@ def quality(
     lines in a copy, and compares the tests that `tests-for` selects with those that fail: with
     coverage, without, and for pytest-testmon.
     """
+    if record and (releases or not history):
+        raise click.UsageError("--record takes --history, without --releases")
     # These modules load NumPy and rich, which `--help` should not.
     if precision:
         if coverage or failures or history or releases or faults or not paths:
@@ -301,7 +304,7 @@ def quality(
             )
         from bench.quality.history_report import report_history  # noqa: PLC0415 - see above
 
-        report_history(paths, releases, commits, model, outputs, weights=weights)
+        report_history(paths, releases, commits, model, outputs, weights=weights, record=record)
         return
     from bench.quality.findings import QualityInputs, measure_quality  # noqa: PLC0415 - see above
     from flashwasm.cli.output import note, note_missing  # noqa: PLC0415 - see above

@@ -101,7 +101,7 @@ def fault_options(command: F) -> F:
 
 
 def history_options(command: F) -> F:
-    """Add ``--history``, ``--releases``, ``--commits`` and ``--weights``."""
+    """Add ``--history``, ``--releases``, ``--commits``, ``--record`` and ``--weights``."""
     folder = click.Path(exists=True, file_okay=False, path_type=Path)
     options = (
         click.option(
@@ -124,6 +124,12 @@ def history_options(command: F) -> F:
             default=25,
             show_default=True,
             help="Commits of each PATH, for --history.",
+        ),
+        click.option(
+            "--record",
+            is_flag=True,
+            help="Run the suite before each commit with this Python, for --history, and also rank "
+            "with its coverage.",
         ),
         click.option(
             "--weights",

@@ -14,16 +14,22 @@ from bench.quality.baselines import BM25, TFIDF, Bm25, CharacterTfIdf
 from bench.quality.measures import ranked, reciprocal_rank
 from flashwasm.qe.changes.diffs.unified_diff import read_diff
 from flashwasm.qe.changes.ranking.evidence import WEIGHTS, change_text, evidence_of
+from flashwasm.qe.changes.ranking.selected_tests import rank_tests
+from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bench.quality.past_changes import PastChange
+    from flashwasm.qe.changes.diffs.unified_diff import ChangedFile
 
 __all__ = [
     "METRICS",
     "OURS",
     "PERFECT",
     "WITHOUT_MODEL",
+    "WITH_COVERAGE",
     "RankedChange",
     "measures_of",
     "rank_change",
@@ -33,6 +39,7 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 OURS, WITHOUT_MODEL = "flashwasm", "flashwasm without a model"
+WITH_COVERAGE = "flashwasm with coverage"
 # The order with all tests to find in front. Its recall is below 1 if there are more of them than
 # places.
 PERFECT = "a perfect order"
@@ -57,6 +64,8 @@ class RankedChange:
         Scores of each baseline.
     missing : list of str
         Packages or models that are not installed, each with the command that installs it.
+    covered : numpy.ndarray, shape (tests,), optional
+        Scores with coverage of the suite before the change.
     """
 
     project: str
@@ -65,6 +74,7 @@ class RankedChange:
     strengths: dict[str, Array]
     baselines: dict[str, Array]
     missing: list[str]
+    covered: Array | None = None
 
 
 def rank_change(change: PastChange, model: str | None) -> RankedChange:
@@ -96,7 +106,17 @@ def rank_change(change: PastChange, model: str | None) -> RankedChange:
         {kind: values[order] for kind, values in strengths.items()},
         {name: scores[order] for name, scores in baselines.items()},
         index.missing,
+        _scores_with_coverage(index, changes, change.coverage)[order] if change.coverage else None,
     )
+
+
+def _scores_with_coverage(
+    index: SuiteIndex, changes: Sequence[ChangedFile], database: Path
+) -> Array:
+    """Return a score for each test, the higher the earlier `rank_tests` places it with coverage."""
+    ranked = rank_tests(index, changes, CoverageIndex.load(database))
+    places = {selected.test.nodeid: place for place, selected in enumerate(ranked)}
+    return np.array([-float(places[test.nodeid]) for test in index.tests])
 
 
 def total(
@@ -145,4 +165,6 @@ def scores_of(change: RankedChange) -> dict[str, Array]:
     ours = {WITHOUT_MODEL: total(change, without=["meaning"])}
     if "meaning" in change.strengths:
         ours = {OURS: total(change), **ours}
+    if change.covered is not None:
+        ours[WITH_COVERAGE] = change.covered
     return {**ours, **change.baselines, PERFECT: change.relevant.astype(float)}

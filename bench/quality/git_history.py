@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from bench.quality.past_changes import (
     same_code,
     suite_folder,
 )
+from bench.quality.project_copy import ProjectCopy
 from flashwasm.errors import ShapeError
 from flashwasm.qe.suites.collection import collect
 from flashwasm.qe.suites.source_files import is_test_file
@@ -24,14 +26,16 @@ __all__ = ["commits_of"]
 
 # Character that git writes before each commit.
 _MARK = "\x01"
+# Maximum seconds of the run of a suite that records coverage, and of each of its tests.
+_RUN_LIMIT, _TEST_LIMIT = 600, 30
 
 
-def commits_of(repository: Path, most: int) -> Iterator[PastChange]:
+def commits_of(repository: Path, most: int, *, record: bool = False) -> Iterator[PastChange]:
     """Yield the latest commits that change the code of both product and tests.
 
     A temporary clone is checked out at the parent of each commit, with the product's files of the
-    commit. The repository itself is only read, and nothing in it is executed. Tests that the
-    commit adds are not evaluated, because the parent does not have them.
+    commit. The repository itself is only read, and nothing in it is executed, except by `record`.
+    Tests that the commit adds are not evaluated, because the parent does not have them.
 
     Parameters
     ----------
@@ -39,6 +43,9 @@ def commits_of(repository: Path, most: int) -> Iterator[PastChange]:
         A repository with its history, bare or with files.
     most : int
         Maximum number of commits.
+    record : bool, default False
+        True to run the suite before each commit, in this interpreter's environment, and record its
+        coverage. A commit before which no test passes has no coverage.
 
     Raises
     ------
@@ -51,7 +58,7 @@ def commits_of(repository: Path, most: int) -> Iterator[PastChange]:
         _run([*command, str(repository.resolve()), str(clone)], repository)
         found = 0
         for commit, parent, files in _candidates(clone):
-            if (change := _change(clone, commit, parent, files)) is not None:
+            if (change := _change(clone, commit, parent, files, record=record)) is not None:
                 found += 1
                 yield change
             if found == most:
@@ -74,7 +81,9 @@ def _candidates(clone: Path) -> Iterator[tuple[str, str, list[str]]]:
             yield commit, parents[0], files
 
 
-def _change(clone: Path, commit: str, parent: str, files: list[str]) -> PastChange | None:
+def _change(
+    clone: Path, commit: str, parent: str, files: list[str], *, record: bool
+) -> PastChange | None:
     """Check out a commit's parent with the commit's product; None if either has no code change."""
     product = [name for name in files if is_product(name)]
     before, now = (
@@ -91,12 +100,30 @@ def _change(clone: Path, commit: str, parent: str, files: list[str]) -> PastChan
         return None
     options = ["--no-color", "--no-ext-diff", "--no-textconv"]
     diff = _git(clone, "diff", *options, parent, commit, "--", *product)
+    coverage = _recorded(clone) if record else None
     for name in product:
         if now[name] is None:
             (clone / name).unlink()
         else:
             _git(clone, "checkout", "--quiet", commit, "--", name)
-    return PastChange(clone.name, commit[:10], suite, diff, tests)
+    return PastChange(clone.name, commit[:10], suite, diff, tests, coverage)
+
+
+def _recorded(clone: Path) -> Path | None:
+    """Run the suite in a copy under coverage.py, and return the database; None if no test passes.
+
+    The database lies beside the clone, and stays there until the next commit.
+    """
+    database = clone.with_suffix(".coverage.db")
+    database.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = ProjectCopy(clone, Path(folder).resolve())
+        copy.limits = (_RUN_LIMIT, _TEST_LIMIT)
+        done = copy.record_coverage()
+        if done.stopped or not done.ran.keys() - done.failed:
+            return None
+        shutil.copy(copy.database, database)
+    return database
 
 
 def _check_out(clone: Path, commit: str) -> None:

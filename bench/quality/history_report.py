@@ -16,6 +16,7 @@ from bench.quality.change_ranking import (
     METRICS,
     OURS,
     PERFECT,
+    WITH_COVERAGE,
     WITHOUT_MODEL,
     RankedChange,
     measures_of,
@@ -51,6 +52,7 @@ def report_history(
     outputs: Outputs,
     *,
     weights: bool,
+    record: bool,
 ) -> None:
     """Rank the tests for past changes, and print the ranks of those that changed with the product.
 
@@ -68,6 +70,9 @@ def report_history(
         Destinations of the report.
     weights : bool
         True to choose weights of the evidence as well.
+    record : bool
+        True to run the suite before each commit, and also rank with its coverage. Commits before
+        which no test passes are left out.
 
     Raises
     ------
@@ -77,7 +82,10 @@ def report_history(
     found: list[RankedChange] = []
     with progress_report("past changes") as advance:
         total = len(repositories) * commits + len(releases)
-        for change in _changes(repositories, releases, commits):
+        for change in _changes(repositories, releases, commits, record=record):
+            if record and change.coverage is None:
+                note(f"{change.project} {change.name}: left out; no test passes before it")
+                continue
             found.append(rank_change(change, model))
             advance(len(found), max(total, len(found)))
     if not found:
@@ -106,11 +114,15 @@ def report_history(
 
 
 def _changes(
-    repositories: Iterable[Path], releases: Iterable[tuple[Path, Path]], commits: int
+    repositories: Iterable[Path],
+    releases: Iterable[tuple[Path, Path]],
+    commits: int,
+    *,
+    record: bool,
 ) -> Iterator[PastChange]:
     """Yield the changes of all repositories and pairs of releases, and report which have none."""
     for repository in repositories:
-        number = yield from _counted(commits_of(repository, commits))
+        number = yield from _counted(commits_of(repository, commits, record=record))
         if number < commits:
             note(f"{repository}: {number} commits that change both product and tests")
     for old, new in releases:
@@ -162,9 +174,14 @@ def _values(
 def _differences(
     measured: dict[str, list[dict[str, float]]],
 ) -> tuple[str, Sequence[str], Rows]:
-    """Return the table of differences between flashwasm and each baseline, with intervals."""
+    """Return the table of differences between flashwasm and each baseline, with intervals.
+
+    The last rows are the differences that coverage makes.
+    """
     rows: Rows = []
-    for method, ours, metric in _compared(measured):
+    ours = OURS if OURS in measured else WITHOUT_MODEL
+    covered = [(ours, WITH_COVERAGE, metric) for metric in TARGETS if WITH_COVERAGE in measured]
+    for method, ours, metric in [*_compared(measured), *covered]:
         mean, low, high = _over(measured, ours, method, metric)
         rows.append((ours, metric, method, f"{mean:+.3f}", f"{low:+.3f} to {high:+.3f}"))
     return (
@@ -177,10 +194,11 @@ def _differences(
 def _compared(measured: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield each baseline, the ranking that must be above it, and each metric with a target.
 
-    The ranking without the model is compared only with the baseline of the text.
+    The ranking without the model is compared only with the baseline of the text. That with coverage
+    has more to go by, and is no baseline.
     """
     own = [method for method in (OURS, WITHOUT_MODEL) if method in measured]
-    baselines = [method for method in measured if method not in {*own, PERFECT}]
+    baselines = [method for method in measured if method not in {*own, WITH_COVERAGE, PERFECT}]
     for ours, method, metric in itertools.product(own, baselines, TARGETS):
         if ours == OURS or method == TFIDF:
             yield method, ours, metric

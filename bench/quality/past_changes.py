@@ -51,6 +51,8 @@ class PastChange:
         Unified diff of the product's files.
     tests : set of str
         Node ids of the tests that the change edits or removes.
+    coverage : pathlib.Path, optional
+        coverage.py's database of the suite before the change, with a context for each test.
     """
 
     project: str
@@ -58,6 +60,7 @@ class PastChange:
     suite: Path
     diff: str
     tests: set[str]
+    coverage: Path | None = None
 
 
 def is_product(path: str) -> bool:

@@ -25,7 +25,7 @@ OWN = {
 }
 _SEARCH = {"--vectors", "--embeddings", "--quick", "--threads", "--plot", "--fail-on-miss", *_LOG}
 _PEERS = {"--op", "--quick", "--threads", "--plot", "--fail-on-miss", *_LOG}
-_HISTORY = {"--history", "--releases", "--commits", "--weights"}
+_HISTORY = {"--history", "--releases", "--commits", "--record", "--weights"}
 _FAULTS = {
     "--faults",
     "--mutations",

@@ -14,6 +14,8 @@ from bench.commands import main
 from bench.quality.change_ranking import (
     OURS,
     PERFECT,
+    WITH_COVERAGE,
+    WITHOUT_MODEL,
     RankedChange,
     measures_of,
     rank_change,
@@ -24,7 +26,7 @@ from bench.quality.evidence_weights import WeightChoice
 from bench.quality.git_history import commits_of
 from bench.quality.past_changes import MOST_TESTS, changed_tests, is_product, same_code
 from bench.quality.releases import change_between
-from flashwasm.qe import SuiteIndex, rank_tests, read_diff
+from flashwasm.qe import CoverageIndex, SuiteIndex, rank_tests, read_diff
 from flashwasm.qe.changes.ranking.evidence import WEIGHTS
 from flashwasm.qe.suites.suite import CollectedTest
 
@@ -147,6 +149,34 @@ def test_the_command_prints_values_differences_and_targets(shop):
     assert invoke(*arguments, "--fail-on-miss").exit_code == 1
 
 
+def test_recorded_coverage_of_the_suite_before_each_commit(shop):
+    pytest.importorskip("coverage")
+    # Before the last commit, no file can be collected.
+    commit(("def add_item", "def add_item("), NONE)
+    commit(NONE, ("add_item([], 1)", "add_item([2], 1)[1:]"))
+    result = invoke("--history", shop, "--record", "--json", "-")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("left out; no test passes before it") == 1
+    document = json.loads(result.stdout)
+    assert len(document["changes"]) == 4
+    # In three commits, the one test that runs the changed line changes too. The latest of the four
+    # changes a line that this test does not run.
+    assert [one[WITH_COVERAGE]["rank"] for one in document["changes"]] == [3, 1, 1, 1]
+    values, differences = document["tables"]
+    assert values["rows"][1][0] == WITH_COVERAGE
+    assert [row[:3] for row in differences["rows"]][-3:] == [
+        [WITH_COVERAGE, metric, WITHOUT_MODEL] for metric in ("MRR", "recall@10", "recall at 10 %")
+    ]
+    # The order is that of `tests-for` with this database.
+    changes = commits_of(shop, 2, record=True)
+    assert next(changes).coverage is None
+    change = next(changes)
+    index, coverage = SuiteIndex.build(change.suite), CoverageIndex.load(change.coverage)
+    selected = [one.test.nodeid for one in rank_tests(index, read_diff(change.diff), coverage)]
+    covered = rank_change(change, None).covered
+    assert [sorted(selected)[row] for row in np.argsort(-covered)] == selected
+
+
 def test_releases(shop, tmp_path):
     for name, price in (("shop-1.0", "sum(basket)"), ("shop-1.1", "sum(x for x in basket)")):
         shutil.copytree(shop, tmp_path / name, ignore=shutil.ignore_patterns(".git"))
@@ -186,6 +216,7 @@ def test_releases(shop, tmp_path):
         (["--history", "tests"], "is no git repository that can be read"),
         (["--releases", "tests", "tests", "."], "--releases takes none without"),
         (["--releases", "empty", "empty"], "has no tests"),
+        (["--record", "."], "--record takes --history, without --releases"),
     ],
 )
 def test_refused(shop, arguments, message):

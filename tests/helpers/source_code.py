@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from checkout import ROOT, SOURCE
+from flashwasm.qe.suites.syntax_trees import parse_source
 
 PACKAGE = sorted(SOURCE.rglob("*.py"))
 # Packages of Node are not part of this project, and may contain Python.
@@ -19,7 +20,7 @@ Definition = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 @cache
 def tree(path):
-    return ast.parse(path.read_text("utf-8"))
+    return parse_source(path.read_text("utf-8"))
 
 
 def place(path):

@@ -38,6 +38,20 @@ def test_a_source_that_is_not_python_has_no_tree(tmp_path, source):
     assert parse_file(file) is None
 
 
+def test_a_mistaken_error_of_the_parser_is_tried_again(monkeypatch):
+    parse, calls = ast.parse, []
+
+    def mistaken(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise SystemError("AST constructor recursion depth mismatch (before=90, after=65)")
+        return parse(*arguments, **options)
+
+    monkeypatch.setattr(ast, "parse", mistaken)
+    assert ast.dump(parse_source("a = 1")) == ast.dump(parse("a = 1"))
+    assert len(calls) == 2
+
+
 def test_a_file_that_is_missing_or_a_pipe_has_no_tree(tmp_path):
     assert parse_file(tmp_path / "missing.py") is None
     os.mkfifo(tmp_path / "pipe.py")

@@ -19,9 +19,8 @@ from flashwasm.qe.suites.expressions import source_of
 from flashwasm.qe.suites.syntax_trees import (
     DEFINITION_NODES,
     FUNCTION_NODES,
-    PARSE_ERRORS,
     FunctionNode,
-    parse_source,
+    parse_file,
 )
 from flashwasm.storage.file_paths import checked_path
 from flashwasm.validation import flag
@@ -136,9 +135,7 @@ def find_gaps(
         examined = True
         if lines is not None and not lines:
             continue
-        try:
-            tree = parse_source(source.read_bytes())
-        except (OSError, *PARSE_ERRORS):
+        if (tree := parse_file(source)) is None:
             absent.append(path)
             continue
         shown = str(source.relative_to(root))

@@ -21,6 +21,7 @@ __all__ = [
     "nodes_outside",
     "parse_file",
     "parse_source",
+    "parse_with_warnings",
     "try_parse",
 ]
 
@@ -52,7 +53,27 @@ def parse_source(source: str | bytes) -> ast.Module:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return ast.parse(source)
+        return parse_with_warnings(source)
+
+
+def parse_with_warnings(source: str | bytes, *, minor: int | None = None) -> ast.Module:
+    """Return the syntax tree of a source as `ast.parse` does, with the parser's warnings.
+
+    The parser of Python 3.11 before 3.11.8 now and then raises a SystemError for a valid source,
+    such as when another thread parses. The second attempt succeeds.
+
+    Parameters
+    ----------
+    source : str or bytes
+        The source.
+    minor : int, optional
+        Minor version of Python 3 whose syntax is accepted. None means that of this interpreter.
+    """
+    version = None if minor is None else (3, minor)
+    try:
+        return ast.parse(source, feature_version=version)
+    except SystemError:
+        return ast.parse(source, feature_version=version)
 
 
 def try_parse(source: str | bytes) -> ast.Module | None:

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-# pytester drops every module that a run imported, and NumPy cannot be imported twice.
-import flashwasm.qe.changes.selection.safe_selection
-import flashwasm.qe.similarity.suite_index  # noqa: F401 - see above.
 from flashwasm.cli import main
+from flashwasm.errors import ShapeError
+
+# pytester drops every module that a run imported, and NumPy cannot be imported twice: so these two
+# are imported before.
+from flashwasm.qe.changes.selection.safe_selection import safe_selection
+from flashwasm.qe.similarity.suite_index import SuiteIndex
 from nested_pytest import IN_THIS_PROCESS
 from small_project import PROJECT, change_project, record_coverage, write_project
 
@@ -382,3 +385,9 @@ def test_documentation_selects_the_tests_that_may_read_it(project, pytester, cov
     assert document["everything"] is None
     assert document["left_out"] > 0
     assert failures(pytester, "--fw-diff=x.diff", "--fw-select=safe") == {"test_changelog"}
+
+
+def test_a_change_of_no_file_is_refused(project):
+    index = SuiteIndex.build(project / "tests", scorers=["characters"], adapted=False)
+    with pytest.raises(ShapeError, match="it changes nothing"):
+        safe_selection(index, [])

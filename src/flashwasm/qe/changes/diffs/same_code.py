@@ -7,7 +7,7 @@ import re
 import sys
 import warnings
 
-from flashwasm.qe.suites.syntax_trees import PARSE_ERRORS
+from flashwasm.qe.suites.syntax_trees import PARSE_ERRORS, parse_with_warnings
 
 __all__ = ["compiles_alike", "same_code"]
 
@@ -82,7 +82,7 @@ def _program(source: str) -> tuple[object, ...] | None:
     try:
         with warnings.catch_warnings(record=True) as issued:
             warnings.simplefilter("always")
-            tree = ast.parse(source)
+            tree = parse_with_warnings(source)
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant):
                 node.kind = None  # The u of u"text" has no meaning.
@@ -103,7 +103,7 @@ def _is_read_by(source: str, minor: int) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            ast.parse(source, feature_version=(3, minor))
+            parse_with_warnings(source, minor=minor)
     except SyntaxError:
         return False
     return True

@@ -71,6 +71,7 @@ class ReachedTests:
     ) -> None:
         self._rootdir = index.root
         self._files = FilesOfTests(index)
+        # A renamed file counts under both of its names.
         self._paths = {path for change in changes for path in (change.path, change.old_path)}
         root = project_root(index.root, sorted(self._paths))
         changed = {root / path for path in self._paths if path.endswith(".py")}
@@ -86,6 +87,7 @@ class ReachedTests:
         if coverage is not None:
             self._evidence = CoverageEvidence(coverage, index.tests, index.root, self.graph)
             self._add_unrecorded(self._evidence)
+        # A test keeps its first reason. What it runs or imports says more than what it may read.
         for change in changes:
             if change.path.endswith(".py") or change.old_path.endswith(".py"):
                 self._add_python(change)

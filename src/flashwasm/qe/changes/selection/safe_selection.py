@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from flashwasm.errors import ShapeError
 from flashwasm.qe.changes.ranking.selected_tests import SelectedTest, rank_tests
 from flashwasm.qe.changes.selection.reached_tests import ReachedTests
 
@@ -124,6 +125,8 @@ def safe_selection(
     ShapeError
         If there are no changed files.
     """
+    if not changes:
+        raise ShapeError("diff: it changes nothing")
     reach = ReachedTests(index, changes, coverage, progress=progress)
     others = [change for change in changes if change.path not in reach.layout]
     if others:
