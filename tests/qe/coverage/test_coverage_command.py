@@ -190,7 +190,7 @@ def test_who_prints_all_cases_of_a_test_as_one_line(cases):
         "t.py::test_some[2]",
         "    its own: 2",
         "    its fixtures: 3",
-        "t.py::test_two (2 cases)",
+        "t.py::test_two  (2 cases)",
         "    its own: 4",
         "    its fixtures: 3",
     ]
@@ -205,7 +205,7 @@ def test_redundant_prints_all_cases_of_a_test_as_one_line(cases):
     lines = invoke("redundant", *cases).stdout.splitlines()
     assert lines == [
         "4 cases of 3 tests run the same lines",
-        "    t.py::test_all (2 cases)",
+        "    t.py::test_all  (2 cases)",
         "    t.py::test_one[1]",
         "    t.py::test_some[1]",
     ]

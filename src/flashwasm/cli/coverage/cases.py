@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from flashwasm.cli.output import print_table
+from flashwasm.cli.output import echo_named, print_table
 from flashwasm.qe.suites.node_id_lookup import without_parameters
 from flashwasm.summaries import counted
 
@@ -31,9 +31,10 @@ class Cases(NamedTuple):
         """Return the lines that any of the cases has in a mapping from node ids to lines."""
         return sorted({line for nodeid in self.nodeids for line in of[nodeid]})
 
-    def __str__(self) -> str:
-        cases = counted(len(self.nodeids), "cases")
-        return f"{self.name} ({cases})" if len(self.nodeids) > 1 else self.name
+    def echo(self, before: str = "", *, indent: str = "") -> None:
+        """Print the name after a text such as a score, and the number of cases if several."""
+        number = len(self.nodeids)
+        echo_named(before, self.name, f"({number:,} cases)" * (number > 1), indent=indent)
 
 
 class CaseGroups:
@@ -47,8 +48,8 @@ class CaseGroups:
     Examples
     --------
     >>> known = ["a.py::test_a[1]", "a.py::test_a[2]", "a.py::test_b[1]", "a.py::test_b[2]"]
-    >>> [str(one) for one in CaseGroups(known).together(known[:3])]
-    ['a.py::test_a (2 cases)', 'a.py::test_b[1]']
+    >>> [(one.name, len(one.nodeids)) for one in CaseGroups(known).together(known[:3])]
+    [('a.py::test_a', 2), ('a.py::test_b[1]', 1)]
     """
 
     def __init__(self, known: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from flashwasm.cli.coverage.group import coverage, database_option
 from flashwasm.cli.coverage.notes import note_changed
 from flashwasm.cli.line_ranges import parse_place
 from flashwasm.cli.options import count_option, explain_option, json_option
-from flashwasm.cli.output import echo_json, echo_named, echo_wrapped, nothing_found
+from flashwasm.cli.output import echo_json, echo_wrapped, nothing_found
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.coverage.line_ranges import format_lines
 from flashwasm.qe.coverage.source_digests import changed_sources
@@ -54,7 +54,7 @@ def who(place: str, database: Path, *, explain: bool, as_json: bool) -> None:
         echo_json({"file": file, "tests": ran})
     elif explain:
         for one in found:
-            click.echo(one)
+            one.echo()
             for part in ("its_own", "its_fixtures"):
                 run = one.lines({test: parts[test][part] for test in one.nodeids})
                 echo_wrapped(f"    {part.replace('_', ' ')}: {format_lines(run) or 'none'}")
@@ -113,7 +113,7 @@ def _print_nearest(
     best = [by_id[one.nodeids[0]] for one in tests]
     if explain:
         for one, match in zip(tests, best, strict=True):
-            echo_named(f"{match.score:.3f}", str(one))
+            one.echo(f"{match.score:.3f}")
             _print_lines("both run", index.shared_lines(nodeid, match.nodeid))
     else:
         cells = [(f"{match.score:.3f}", str(match.shared)) for match in best]
@@ -145,7 +145,7 @@ def redundant(database: Path, *, explain: bool, as_json: bool) -> None:
         for group in groups:
             click.echo(f"{number_of_tests(group)} run the same lines")
             for test in together(group):
-                click.echo(f"    {test}")
+                test.echo(indent="    ")
             if explain:
                 _print_lines("all run", index.shared_lines(group[0]))
     if not groups:
