@@ -7,6 +7,7 @@ import pytest
 
 import flashwasm as fw
 from adapter_updates import trained, trained_by_all_losses
+from changing_thread import SlowLaunch, changing
 from flashwasm.oracles import bounds, reference
 from flashwasm.storage.file_reading import read_container
 from sample_arrays import FLOAT_TYPES, assert_same_bits, layouts, normal
@@ -66,6 +67,17 @@ def test_vectors_that_do_not_fit_are_adapted_in_parts(one_thread):
     with fw.Runtime(threads=1, max_memory=3 << 19) as rt:
         found = trained(64, 64, rank=8, runtime=rt).apply(x)
     assert_same_bits(found, trained(64, 64, rank=8, runtime=one_thread).apply(x))
+
+
+def test_all_parts_are_adapted_by_the_same_weights(monkeypatch):
+    monkeypatch.setattr("flashwasm.adapt.adapter.Launch", SlowLaunch)
+    with fw.Runtime(threads=1, max_memory=3 << 19) as rt:
+        adapter = trained(64, 64, rank=8, runtime=rt)
+        x, target = normal(2, 64)
+        with changing(lambda: adapter.update(x, target)):
+            adapted = [adapter.apply(np.broadcast_to(x, (3000, 64))) for _ in range(5)]
+        for rows in adapted:
+            assert_same_bits(rows, np.broadcast_to(rows[0], rows.shape).copy())
 
 
 def test_every_nan_becomes_the_same_nan(runtime):

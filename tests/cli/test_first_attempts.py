@@ -50,6 +50,75 @@ def test_similar_refuses_a_query_without_words(folder):
     assert "query has no letter and no digit" in result.stderr
 
 
+# Queries that name nothing, in a folder with draft.py and tests/test_cart.py: what stderr says.
+REFUSED = {
+    "drafft.py": "looks like a file, but there is none; the nearest is draft.py; ",
+    "tests/test_crt.py": "the nearest is tests/test_cart.py; ",
+    "test_cart.py": "the nearest is tests/test_cart.py; ",
+    "tests/drft.txt": "looks like a file, but there is none; expected a node id",
+    "tests/": "is a folder; expected a node id, a file or a text",
+    "nowhere/x.PY": "looks like a file, but there is none; expected",
+    "two words/tets_cart.py": "looks like a file",
+    "test_cart.py::test_ad": "the nearest is tests/test_cart.py::test_add; ",
+}
+NOTED = {
+    "test_ad": "no test and no file is named test_ad, so it is compared as text; the nearest is "
+    "tests/test_cart.py::test_add\n",
+    "/checkout": "no file is named /checkout",
+    "and/or": "no file is named and/or",
+    "daft.rst": "no file is named daft.rst, so it is compared as text; the nearest is draft.py\n",
+    "tests": "tests is a folder, so",
+    "add": None,
+    "the tests of drafft.py": None,
+    "tests/test_cart.py tests a cart": None,
+    "test_add": None,
+    "draft.py": None,
+}
+
+
+@pytest.fixture
+def cart(folder):
+    for name in ("tests", "two words"):
+        (folder / name).mkdir()
+    (folder / "draft.py").write_text("def test_x(): assert cart.add(2)\n")
+    (folder / "tests" / "test_cart.py").write_text(
+        "def test_add(): assert cart.add(1)\ndef test_remove(): assert cart.remove(1)\n"
+    )
+
+
+@pytest.mark.usefixtures("cart")
+@pytest.mark.parametrize(("query", "message"), REFUSED.items())
+def test_similar_refuses_a_mistyped_file_or_node_id(query, message):
+    result = invoke("similar", "tests", "-q", query)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+
+
+@pytest.mark.usefixtures("cart")
+@pytest.mark.parametrize(("query", "message"), NOTED.items())
+def test_similar_says_that_a_name_of_nothing_is_compared_as_text(query, message):
+    result = invoke("similar", "tests", "-q", query)
+    assert result.exit_code == 0, result.stderr
+    assert "tests/test_cart.py::test_remove" in result.stdout
+    assert (message or "") in result.stderr
+    assert ("as text" in result.stderr) == (message is not None)
+
+
+@pytest.mark.usefixtures("cart")
+@pytest.mark.parametrize(("words", "noted"), [("draft.py", True), ("parse a date", False)])
+def test_search_says_that_it_reads_no_file_for_its_words(words, noted):
+    result = invoke("search", "src", words)
+    assert result.exit_code == 0, result.stderr
+    assert (f"{words} is compared as text" in result.stderr) == noted
+
+
+@pytest.mark.usefixtures("cart")
+def test_feedback_suggests_the_nearest_test():
+    result = invoke("feedback", "accept", "test_ad", "test_remove", "--suite", "tests")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "the nearest is tests/test_cart.py::test_add; expected a node id" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [

@@ -407,6 +407,29 @@ def test_annotations_outputs_and_summary_for_github(project, monkeypatch, tmp_pa
     assert (tmp_path / "GITHUB_OUTPUT").read_text().endswith("tests=\ncount=0\nran=false\n")
 
 
+def test_github_counts_the_tests_that_classes_inherit(project, monkeypatch, tmp_path, capfd):
+    for variable in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    # Each of the two tests runs in three classes.
+    source = (
+        "class TestBase:\n    def test_one(self):\n        assert 1\n"
+        "class TestA(TestBase): pass\nclass TestB(TestBase): pass\n"
+    )
+    for name in ("test_heirs.py", "test_others.py"):
+        (project / "tests" / name).write_text(source)
+    commit_all(project)
+    change_project(project, {"tests/test_heirs.py": ("assert 1", "assert 0")})
+    assert invoke("tests", "--since", "HEAD", "--format", "github").exit_code == 1
+    assert "3 failed" in capfd.readouterr().out
+    lines = (tmp_path / "GITHUB_OUTPUT").read_text().splitlines()
+    nodeids = [f"tests/test_heirs.py::{name}::test_one" for name in ("TestBase", "TestA", "TestB")]
+    # The project has ten more tests.
+    assert lines[:3] == [f"tests={' '.join(nodeids)}", "count=3", "left_out=13"]
+    summary = (tmp_path / "GITHUB_STEP_SUMMARY").read_text()
+    for name in ("TestBase", "TestA", "TestB"):
+        assert f"| tests/test\\_heirs.py::{name}::test\\_one | " in summary
+
+
 def test_junit_xml_of_the_run_on_stdout(project, capfd):
     change_project(project, DEFECT)
     result = invoke("tests", "--since", "HEAD", "--format", "junit")

@@ -1,9 +1,12 @@
 """The coverage database that --fw-diff uses: the named one, or the one that coverage.py writes."""
 
 import shutil
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from flashwasm.cli import main
 from git_repository import commit_all
 from small_project import change_project, record_coverage, run_pytest, write_project
 
@@ -58,6 +61,29 @@ def test_the_settings_of_coverage_say_where_it_is(project):
     (project / ".coveragerc").write_text("[run]\ndata_file = lines.db\n")
     done = run_pytest(project, "--fw-diff=x.diff", "tests")
     assert f"using the coverage database {database} (" in done.stdout
+
+
+def with_the_plugin():
+    return run_pytest(Path.cwd(), "--fw-diff=x.diff", "--fw-select=safe", "tests").stdout
+
+
+def with_the_command():
+    return CliRunner().invoke(main, ["tests-for", "tests", "--diff=x.diff", "--dry-run"]).stderr
+
+
+@pytest.mark.parametrize("run", [with_the_plugin, with_the_command])
+def test_a_database_outside_the_rootdir_is_found_in_the_working_folder(project, monkeypatch, run):
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("FLASHWASM_DATA", str(project / "data"))
+    monkeypatch.setenv("FLASHWASM_CACHE", str(project / "cache"))
+    # The rootdir is the folder of pytest's settings. coverage.py writes to the working folder.
+    (project / "pytest.ini").rename(project / "tests" / "pytest.ini")
+    database = record_coverage(project)
+    (project / "x.diff").write_text(change_project(project, COVERED))
+    assert f"using the coverage database {database} (" in run()
+    database.unlink()
+    places = f"{project / 'tests' / '.coverage'} or {database}"
+    assert f"no coverage database at {places}, so imports alone select" in run()
 
 
 def test_no_database_is_said(project, change):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
+from bench.reliability.allocation_faults import allocation_fails
 from flashwasm.runtime.deadline import Deadline
 from flashwasm.search.sharded import shard_files
 from flashwasm.storage.file_reading import read_container
@@ -305,6 +306,30 @@ def test_searches_beside_a_writer(make, kind):
     assert not errors
     assert len(index) == 20
     assert index.search(VECTORS[:3], 1)[1][:, 0].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("kind", ["flat", "hnsw"])
+@pytest.mark.parametrize("full", [0, 1, 3])
+def test_removing_without_memory_removes_nothing(make, kind, full):
+    """The memory of one shard is full: no later call tries to remove the vectors once more."""
+    index, one = make(kind), whole()
+    index.add(VECTORS)
+    removed = [2, 3, 35, 64, 92]  # In all four shards.
+    options = {} if kind == "flat" else {"exact": True}
+    before = [part.tobytes() for part in index.search(QUERIES, 95, **options)]
+    runtime = index._shards[full]._runtime  # noqa: SLF001 - no user can fill its memory.
+    with allocation_fails(runtime, 1, lasting=True):
+        for _ in range(2):
+            with pytest.raises(fw.OutOfMemoryError):
+                index.remove(removed)
+        assert index.ids.tolist() == list(range(95))
+        np.testing.assert_array_equal(index.get(removed), one.get(removed))
+    assert [part.tobytes() for part in index.search(QUERIES, 95, **options)] == before
+    index.remove(removed)
+    one.remove(removed)
+    assert index.ids.tolist() == one.ids.tolist()
+    found, expected = (x.search(QUERIES, 90)[1] for x in (index, one))
+    assert np.sort(found).tolist() == np.sort(expected).tolist()
 
 
 def test_two_savers_of_one_path(make, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from flashwasm.adapt.samples import SampleHeader
     from flashwasm.runtime.runtime import Runtime
+    from flashwasm.runtime.splitting import Part
 
     Array = NDArray[Any]
 
@@ -141,14 +143,11 @@ class Adapter(NotCopied):
             return self._apply_alone(array)
         checked_out(out, shape)
         until = deadline(self.runtime, timeout)
-        return in_parts(
-            lambda part: self._apply(part[0][0], part[1], until),
-            (array,),
-            shape,
-            array.ndim - 1,
-            out,
-            checker(self.runtime, until),
-        )
+        compute, check = partial(self._apply, until), checker(self.runtime, until)
+        # This launch keeps the lock, so that no other thread changes the weights between two parts.
+        whole = Launch(self.runtime, until)
+        with whole.lock, whole:
+            return in_parts(compute, (array,), shape, array.ndim - 1, out, check)
 
     def consolidate(self, *, timeout: float | None = None) -> None:
         """Protect the learned weights with a penalty: elastic weight consolidation.
@@ -254,10 +253,11 @@ class Adapter(NotCopied):
             result: Array = adapted[: self.out_dim].copy()
         return result
 
-    def _apply(self, x: Array, out: Array | None, timeout: float | None) -> Array:
+    def _apply(self, until: float, part: Part) -> Array:
         """Adapt checked vectors, in tasks of some rows each."""
+        (x,), out = part
         rows, shape = x.size // self.in_dim, (*x.shape[:-1], self.out_dim)
-        launch = Launch(self.runtime, timeout)
+        launch = Launch(self.runtime, until)
         with launch.lock, launch:
             source = launch.place(x)
             to = launch.place_result(shape, out, in_place=self.in_dim == self.out_dim)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from flashwasm.cli.input import exists, read_stdin
 from flashwasm.cli.options import json_option
 from flashwasm.cli.output import echo_json, note, nothing_found
 from flashwasm.cli.output_file import OutputFile
+from flashwasm.cli.text_or_file import ends_like_a_file, files_near
 from flashwasm.distributed.embedding import WorkersEncoder
 from flashwasm.encoder import SentenceEncoder
 from flashwasm.encoder.sentence_encoder import DEFAULT_MAX_LENGTH
@@ -38,10 +38,6 @@ __all__ = ["embed"]
 
 # A model reads only a few hundred tokens of a text, so a larger file is probably a mistake.
 _MOST_BYTES = 64 << 20
-# A word that ends like the name of a file of text is probably the path of one.
-_LIKE_A_PATH = re.compile(
-    r"\S+\.(py|md|rst|txt|json|toml|ya?ml|csv|cfg|ini|html?|xml)", re.IGNORECASE
-)
 
 
 @click.command()
@@ -151,8 +147,9 @@ def _read(argument: str) -> list[tuple[str, str]]:
                 f"{argument} has {size} bytes; expected a text of at most {_MOST_BYTES}"
             )
         return [(argument, _decode(path.read_bytes(), argument))]
-    if _LIKE_A_PATH.fullmatch(argument):
-        note(f"note: there is no file {argument}, so this name itself is the text")
+    if ends_like_a_file(argument):
+        near = f"; {files_near(argument)}".removesuffix("; ")
+        note(f"note: there is no file {argument}, so this name itself is the text{near}")
     return [(argument, argument)]
 
 

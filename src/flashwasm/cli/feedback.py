@@ -70,8 +70,8 @@ def feedback(
     for name, position in zip((query, test), found, strict=True):
         if position is None:
             raise ShapeError(
-                f"{name!r} is not a test in {path}; expected a node id or the end of one, "
-                "as `pytest --collect-only -q` prints it"
+                f"{name!r} is not a test in {path}; {names.nearest(name)}"
+                "expected a node id or the end of one, as `pytest --collect-only -q` prints it"
             )
     a, b = (suite.tests[position].nodeid for position in found if position is not None)
     judgement = Judgement(

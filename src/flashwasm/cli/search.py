@@ -15,6 +15,7 @@ from flashwasm.cli.output import (
     echo_json,
     echo_named,
     from_here,
+    note,
     note_missing,
     note_skipped,
     nothing_found,
@@ -23,6 +24,7 @@ from flashwasm.cli.output import (
     skipped_json,
 )
 from flashwasm.cli.path_or_index import changed_json, path_or_index
+from flashwasm.cli.text_or_file import ends_like_a_file
 from flashwasm.qe.functions.function_index import FunctionIndex
 from flashwasm.qe.scoring.word_extraction import checked_words
 from flashwasm.qe.similarity.explanation import Explanation
@@ -63,6 +65,8 @@ def search(
     path, words = _path_and_words(inputs, index_file)
     source = path_or_index(path, index_file)
     checked_words(words)
+    if ends_like_a_file(words):
+        note(f"note: {words} is compared as text and not read as a file")
     if source.is_index:
         model, runtime = embedding["model"], embedding["runtime"]
         index = FunctionIndex.load(source.path, model=model, runtime=runtime)

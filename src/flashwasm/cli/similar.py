@@ -23,6 +23,7 @@ from flashwasm.cli.output import (
     echo_json,
     echo_named,
     no_tests,
+    note,
     note_missing,
     note_skipped,
     nothing_found,
@@ -32,6 +33,7 @@ from flashwasm.cli.output import (
     skipped_json,
 )
 from flashwasm.cli.path_or_index import Source, changed_json, path_or_index
+from flashwasm.cli.text_or_file import files_near, refuse_mistyped_file, resembles_a_name
 from flashwasm.qe.adaptation.feedback_log import FeedbackLog, Shown
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.reports.html_pages import similar_page
@@ -44,10 +46,12 @@ from flashwasm.qe.similarity.suite_reading import (
     read_folder,
     read_index_file,
 )
+from flashwasm.qe.suites.node_id_lookup import NodeIdLookup
 from flashwasm.storage.write_check import check_writable
 
 if TYPE_CHECKING:
     from flashwasm.qe.similarity.match import Match
+    from flashwasm.qe.suites.suite import Suite
 
 __all__ = ["similar"]
 
@@ -148,8 +152,20 @@ def _read(
     """Read the tests, check the query, then embed the tests."""
     text_of(query)
     reading = _reading(source, database, embedding, adapted=adapted)
-    check_query(query, reading.suite)
+    if check_query(query, reading.suite) is None and isinstance(query, str):
+        _check_name(query, reading.suite)
     return reading.index(SuiteIndex)
+
+
+def _check_name(query: str, suite: Suite) -> None:
+    """Refuse a query that is a mistyped file; note on stderr that a name is compared as text."""
+    refuse_mistyped_file(query, {test.path: None for test in suite.tests})
+    if exists(Path(query)):
+        note(f"note: {query} is a folder, so the name is compared as text")
+    elif resembles_a_name(query):
+        near = NodeIdLookup(suite.tests).nearest(query) or files_near(query)
+        found = f"; {near}".removesuffix("; ")
+        note(f"note: no test and no file is named {query}, so it is compared as text{found}")
 
 
 def _reading(

@@ -119,8 +119,9 @@ def _coverage_choice(config: pytest.Config) -> CoverageChoice:
     database, off = config.getoption(named), config.getoption(refused)
     if database and off:
         raise pytest.UsageError(f"{named} and {refused} exclude each other; give one of them")
-    path = config.invocation_params.dir / database if database else None
-    return CoverageChoice(path, off=off, named=named, refused=refused)
+    here = config.invocation_params.dir
+    path = here / database if database else None
+    return CoverageChoice(path, off=off, here=here, named=named, refused=refused)
 
 
 def _budget(select: str) -> float | int | str:

@@ -85,9 +85,9 @@ class Launch:
         is written in Python. The lock is safe because it is written in C.
         """
         lock = self.runtime.lock
-        # A launch may begin within another one, on the same thread.
+        # A launch may begin within another one, on the same thread, which need not wait then.
         self._outermost = not owns(lock)
-        return held(lock, self._deadline)
+        return held(lock, self._deadline) if self._outermost else lock
 
     def __enter__(self) -> Launch:
         runtime = self.runtime

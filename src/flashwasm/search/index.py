@@ -173,12 +173,21 @@ class Index(VectorsById):
             If linear memory has no room for moving vectors. Nothing is removed then.
         ShapeError, DTypeError, DeadlineExceeded, Cancelled, ClosedError
         """
+        self._remove(ids)
+
+    def _remove(self, ids: Ids, *, begin: bool = True) -> None:
+        """Remove vectors; unless ``begin``, only raise the error that this would raise.
+
+        The errors are those of `remove`, which occur before anything has changed.
+        """
         launch = Launch(self._runtime, self._time_to_remove)
         with launch.lock, launch:
             self._finish(launch)
             positions = self._ids.find(ids, once=True)
             if len(positions):
-                self._remove(launch, positions)
+                remove = self._removal(launch, positions)
+                if begin:
+                    remove()
 
     def _finish(self, launch: Launch) -> None:
         """Complete an interrupted change."""
@@ -243,21 +252,25 @@ class Index(VectorsById):
         def search_part(part: Array) -> tuple[Array, Array]:
             launch = Launch(self._runtime, until)
             with launch.lock, launch:
-                self._finish(launch)
                 scores, positions = decoded(search(launch, part), k)
                 return scores, self._ids.at(positions)
 
         rows = self._checked(queries, "queries", until)
         check_room((len(rows), k), np.int64)
-        return in_halves(rows, search_part, _halves)
+        # The launches of the parts are inside this one, which keeps the lock until the last part.
+        # So no other thread changes the index between two parts.
+        whole = Launch(self._runtime, until)
+        with whole.lock, whole:
+            self._finish(whole)
+            return in_halves(rows, search_part, _halves)
 
     @abstractmethod
     def _add(self, launch: Launch, rows: Array, names: Array) -> None:
         """Add checked vectors with checked ids."""
 
     @abstractmethod
-    def _remove(self, launch: Launch, positions: Array) -> None:
-        """Remove the vectors at some positions, at least one."""
+    def _removal(self, launch: Launch, positions: Array) -> Callable[[], None]:
+        """Allocate memory to remove the vectors at some positions; return a function that does."""
 
     @abstractmethod
     def _contents(self) -> Container:

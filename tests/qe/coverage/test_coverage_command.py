@@ -151,6 +151,81 @@ def test_lines_of_fixtures_are_listed_apart(folder):
     assert (test["its_own"], test["its_fixtures"]) == ([2, 4], [1])
 
 
+# Cases of three tests: all cases of the first run lines 2 and 4, and one of the second runs others.
+CASES = {
+    "t.py::test_all[1]|run": {"lib.py": [2, 4]},
+    "t.py::test_all[2]|run": {"lib.py": [2, 4]},
+    "t.py::test_some[1]|run": {"lib.py": [2, 4]},
+    "t.py::test_some[2]|setup": {"lib.py": [3]},
+    "t.py::test_some[2]|run": {"lib.py": [2]},
+    "t.py::test_some[3]|run": {"lib.py": [9]},
+    "t.py::test_one[1]|run": {"lib.py": [2, 4]},
+    "t.py::test_two[1]|setup": {"lib.py": [3]},
+    "t.py::test_two[1]|run": {"lib.py": [10]},
+    "t.py::test_two[2]|run": {"lib.py": [4]},
+}
+
+
+@pytest.fixture
+def cases(folder):
+    """Return the arguments that name a database of these cases."""
+    index_of(CASES).save(folder / "cases.fw")
+    return ["--coverage", "cases.fw"]
+
+
+def test_who_prints_all_cases_of_a_test_as_one_line(cases):
+    assert invoke("who", "lib.py:2-4", *cases).stdout.splitlines() == [
+        "2, 4\tt.py::test_all\t2",
+        "2, 4\tt.py::test_one[1]\t1",
+        "2, 4\tt.py::test_some[1]\t1",
+        "2-3\tt.py::test_some[2]\t1",
+        "3-4\tt.py::test_two\t2",
+    ]
+    # Not all cases of a test run line 3, so that no line has a number of cases.
+    assert invoke("who", "lib.py:3", *cases).stdout.splitlines() == [
+        "3\tt.py::test_some[2]",
+        "3\tt.py::test_two[1]",
+    ]
+    assert invoke("who", "lib.py:2-4", "--explain", *cases).stdout.splitlines()[-6:] == [
+        "t.py::test_some[2]",
+        "    its own: 2",
+        "    its fixtures: 3",
+        "t.py::test_two  (2 cases)",
+        "    its own: 4",
+        "    its fixtures: 3",
+    ]
+    document = json.loads(invoke("who", "lib.py:2-4", "--json", *cases).stdout)
+    assert [test["nodeid"].partition("::")[2] for test in document["tests"]] == [
+        *("test_all[1]", "test_all[2]", "test_one[1]", "test_some[1]", "test_some[2]"),
+        *("test_two[1]", "test_two[2]"),
+    ]
+
+
+def test_redundant_prints_all_cases_of_a_test_as_one_line(cases):
+    lines = invoke("redundant", *cases).stdout.splitlines()
+    assert lines == [
+        "4 cases of 3 tests run the same lines",
+        "    t.py::test_all  (2 cases)",
+        "    t.py::test_one[1]",
+        "    t.py::test_some[1]",
+    ]
+    (group,) = json.loads(invoke("redundant", "--json", *cases).stdout)["groups"]
+    assert len(group) == 4
+
+
+def test_nearest_prints_all_cases_with_the_same_lines_as_one_line(cases):
+    found = invoke("nearest", "test_one", "-k", "2", *cases).stdout.splitlines()
+    assert found == ["1.000\t2\tt.py::test_all\t2", "1.000\t2\tt.py::test_some[1]\t1"]
+    found = invoke("nearest", "test_one", *cases).stdout.splitlines()
+    assert found[2:] == ["0.707\t1\tt.py::test_some[2]\t1", "0.707\t1\tt.py::test_two[2]\t1"]
+    document = json.loads(invoke("nearest", "test_one", "-k", "2", "--json", *cases).stdout)
+    names = ["t.py::test_all[1]", "t.py::test_all[2]"]
+    assert [match["nodeid"] for match in document["matches"]] == names
+    # The other case of a test does not stand for all of its cases.
+    lines = invoke("nearest", "test_all[1]", "-k", "1", "--explain", *cases).stdout.splitlines()
+    assert lines == ["1.000  t.py::test_all[2]", "    both run lib.py:2, 4"]
+
+
 @pytest.mark.parametrize(
     ("lines", "text"),
     [([], ""), ([3], "3"), ([1, 2], "1-2"), ([1, 2, 3, 9, 11, 12], "1-3, 9, 11-12")],

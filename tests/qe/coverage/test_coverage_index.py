@@ -65,12 +65,15 @@ def test_tests_with_the_same_lines_are_grouped():
     index = index_of(alike, files=("lib.py", "t.py"))
     assert index.identical() == []
     assert index.identical(without=["t.py"]) == [["t.py::a", "t.py::b"]]
+    # The file b.py is not lib.py.
+    assert index.identical(without=["t.py", "b.py"]) == [["t.py::a", "t.py::b"]]
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda i: i.who("no.py", [1]), "no file 'no.py'"),
+        (lambda i: i.who("no.py", [1]), "no file 'no.py' in the coverage database; correct"),
+        (lambda i: i.who("lab.py", [1]), "no file 'lab.py' .*; the nearest is .*lib.py; correct"),
         (lambda i: i.nearest("no"), "no test 'no'"),
         (lambda i: i.nearest("a", 0), "k: expected at least 1"),
     ],

@@ -5,7 +5,7 @@ import pytest
 
 import flashwasm as fw
 from coverage_data import LIBRARY, index_of
-from flashwasm.cli.coverage_notes import note_left_out
+from flashwasm.cli.coverage.notes import note_left_out
 from flashwasm.qe import CoverageIndex
 from flashwasm.qe.coverage.gaps import find_gaps
 from flashwasm.qe.coverage.line_ranges import lines_in_words

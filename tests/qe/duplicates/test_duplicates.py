@@ -231,6 +231,25 @@ def test_tests_with_the_same_coverage_and_similar_text_are_a_group(folder):
     assert "they run the same lines, and their texts are similar (0." in group.reason
 
 
+@pytest.mark.parametrize(
+    ("removed", "added", "found"),
+    [("tests/", "", 1), ("", "build/x/", 1), ("tests/", "build/", 0), ("tests/web/", "", 0)],
+)
+def test_a_database_of_another_root_has_the_same_tests(folder, removed, added, found):
+    # Both files end with web/test_x.py::..., but only one of them is below tests/web.
+    for name in ("tests/web/test_x.py", "tests/api/test_x.py"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text(SAME_LINES)
+    tests = collect(folder).tests
+    ours = [test.nodeid for test in tests if "/web/" in test.nodeid]
+    contexts = [f"{added}{nodeid.removeprefix(removed)}|run" for nodeid in ours]
+    lines = {(0, i): np.array(numbers) for i, numbers in enumerate(LINES_RUN)}
+    coverage = CoverageIndex(CoverageData(["lib.py"], contexts, lines))
+    groups = [g for g in find_duplicates(tests, coverage=coverage) if g.tier == 3]
+    assert len(groups) == found
+    assert all(test.nodeid in ours for group in groups for test in group.tests)
+
+
 def test_broken_and_changed_files_are_left_out(folder):
     source = "def test_a(): f()\ndef test_b(): f()\n"
     (folder / "test_x.py").write_text(source)

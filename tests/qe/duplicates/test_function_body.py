@@ -6,7 +6,7 @@ import pytest
 
 from flashwasm.qe.duplicates import function_body
 from flashwasm.qe.duplicates.duplicate_groups import find_duplicates
-from flashwasm.qe.duplicates.function_body import BodyReader, read_keys
+from flashwasm.qe.duplicates.function_body import read_bodies, read_keys
 from flashwasm.qe.suites.collection import collect
 
 FILES = 6
@@ -54,5 +54,5 @@ def test_a_test_that_changed_since_its_keys_were_read_is_left_out(tests):
     keys = read_keys(tests)
     path = tests[0].path
     path.write_text(TESTS.replace("add(100, 200) == 300", "add(add(1, 1), 2) == 4"))
-    bodies = BodyReader().read([one for one in keys if one.test.path == path])
+    (bodies,) = read_bodies([[one for one in keys if one.test.path == path]])
     assert [body.node.name for body in bodies] == ["test_small"]

@@ -1,4 +1,4 @@
-"""Sources that Python parses, nested too deeply for code that walks their trees by recursion."""
+"""Sources that Python parses but cannot write: nested too deeply, or with too many digits."""
 
 import ast
 import shutil
@@ -15,6 +15,7 @@ DEEP = {
     "attributes": "a." * 900 + "b",
     "sum": "1+" * 900 + "1",
     "calls": "f" + "()" * 900,
+    "number": f"0x{'f' * 6000}",
 }
 FUNCTIONS = "def test_a():\n    assert f(1)\ndef test_b():\n    assert f(2)\n"
 # Places of an expression in a file.
@@ -27,6 +28,7 @@ PLACES = {
 }
 COMMANDS = [
     "duplicates .",
+    "duplicates . --coverage .coverage",
     "similar . -q words",
     "search . words",
     "tests-for . --diff change.diff --dry-run",
@@ -81,7 +83,7 @@ def test_tests_beside_a_deep_one_are_still_compared(tmp_path, monkeypatch):
     assert result.exit_code == 1  # There are duplicates.
 
 
-@pytest.mark.parametrize(("deep", "written"), [("calls", "..."), ("list", None)])
+@pytest.mark.parametrize(("deep", "written"), [("calls", "..."), ("number", "..."), ("list", None)])
 def test_the_source_of_a_deep_expression(deep, written):
     node = ast.parse(DEEP[deep], mode="eval").body
     assert source_of(node) == (written or ast.unparse(node))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flashwasm.qe.similarity.explanation import Explanation
     from flashwasm.qe.suites.source_files import Skipped
 
-__all__ = ["Choice", "Note"]
+__all__ = ["Choice", "Note", "node_ids_of"]
 
 # Maximum number of tests or lines that a note names. Further ones are only counted.
 _NAMED_AT_MOST = 10
@@ -81,7 +81,14 @@ class Choice:
     @property
     def nodeids(self) -> list[str]:
         """Node ids of the chosen tests, in their order, without parameters."""
-        return [name for one in self.chosen for name in (one.test.nodeid, *one.test.also)]
+        return node_ids_of(self.chosen)
+
+    @property
+    def nodeids_left_out(self) -> list[str]:
+        """Node ids of the tests that were not chosen, without parameters."""
+        chosen = set(self.nodeids)
+        every = node_ids_of([*self.selection.sure, *self.selection.rest])
+        return [nodeid for nodeid in every if nodeid not in chosen]
 
     @property
     def files_from_root(self) -> list[str]:
@@ -163,6 +170,11 @@ class Choice:
             number = counted(others, "other tests" if missed else "tests")
             notes.append(Note(f"{number} {are(others)} left out, as {self.reason_left_out}"))
         return notes
+
+
+def node_ids_of(tests: Iterable[SelectedTest]) -> list[str]:
+    """Return all node ids of some tests: a test that subclasses inherit has several."""
+    return [name for one in tests for name in (one.test.nodeid, *one.test.also)]
 
 
 def _why_unread(skipped: Skipped) -> str:

@@ -38,6 +38,6 @@ def coverage_options(command: Callable[..., None]) -> Callable[..., None]:
             raise click.UsageError(
                 "--coverage and --no-coverage exclude each other; give one of them"
             )
-        command(**given, lookup=CoverageChoice(database, off=no_coverage))
+        command(**given, lookup=CoverageChoice(database, off=no_coverage, here=Path.cwd()))
 
     return gathered

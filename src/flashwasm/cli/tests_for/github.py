@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flashwasm.cli.tests_for.choice import node_ids_of
 from flashwasm.cli.tests_for.reports import names_from_here
 
 if TYPE_CHECKING:
@@ -32,11 +33,12 @@ def annotate(choice: Choice) -> None:
         click.echo(
             f"::{'warning' if note.risk else 'notice'} title=flashwasm::{_escaped(note.text)}"
         )
-    tests = shlex.join(names_from_here(choice))
+    names = names_from_here(choice)
+    tests = shlex.join(names)
     _append(
         "GITHUB_OUTPUT",
         f"tests={tests if len(tests) <= _LONGEST_LIST else ''}\n"
-        f"count={len(choice.chosen)}\nleft_out={choice.left_out}\n",
+        f"count={len(names)}\nleft_out={len(choice.nodeids_left_out)}\n",
     )
     _append("GITHUB_STEP_SUMMARY", _summary(choice))
 
@@ -60,9 +62,10 @@ def _summary(choice: Choice) -> str:
     lines = ["### Tests for the change", ""]
     lines += [f"* {_cell(note.text)}" for note in choice.notes()]
     lines += ["", "| test | reason |", "|---|---|"]
-    for selected in choice.chosen[:_ROWS]:
-        lines.append(f"| {_cell(selected.test.nodeid)} | {_cell(selected.reason)} |")
-    if (more := len(choice.chosen) - _ROWS) > 0:
+    # A test that subclasses inherit has several node ids.
+    rows = [(nodeid, one.reason) for one in choice.chosen for nodeid in node_ids_of([one])]
+    lines += [f"| {_cell(nodeid)} | {_cell(reason)} |" for nodeid, reason in rows[:_ROWS]]
+    if (more := len(rows) - _ROWS) > 0:
         lines.append(f"| and {more:,} more | |")
     return "\n".join([*lines, ""])
 

@@ -259,10 +259,11 @@ class CoverageLookup:
             first.
         """
         instance_of(without, (list, tuple, set, frozenset), "without")
-        ends = tuple(checked_text(name, "without").replace("\\", "/") for name in without)
+        names = [checked_text(name, "without").replace("\\", "/") for name in without]
+        ends = tuple(f"/{name.lstrip('/')}" for name in names)
         left_out = np.zeros(self._matrix.width, np.bool_)
         for i, name in enumerate(self.files):
-            if ends and name.replace("\\", "/").endswith(ends):
+            if f"/{name}".replace("\\", "/").endswith(ends):
                 left_out[self._matrix.columns_of(i)] = True
         jumps = self._matrix.jumps(self._data, ends)
         alone = self._matrix.has_lines_alone_by_fixtures()

@@ -79,13 +79,13 @@ class CoverageMatrix:
     def jumps(self, data: CoverageData, without: tuple[str, ...]) -> list[bytes]:
         """Return for each test its jumps in the files of its data, as bytes that can be compared.
 
-        Files with one of the ends ``without`` are left out.
+        Files with one of the ends ``without``, each of which begins with "/", are left out.
         """
         at = {test: i for i, test in enumerate(self.tests)}
         found: list[list[bytes]] = [[] for _ in self.tests]
         for file, context in sorted(data.jumps):
             test, phase = _test_and_phase(data.contexts[context])
-            left_out = without and data.files[file].replace("\\", "/").endswith(without)
+            left_out = f"/{data.files[file]}".replace("\\", "/").endswith(without)
             if test and phase not in _FIXTURE_PHASES and not left_out:
                 jumps = data.jumps[file, context]
                 found[at[test]].append(np.array([file, len(jumps), *jumps], np.int64).tobytes())

@@ -13,48 +13,26 @@ from typing import TypeVar
 
 from flashwasm.errors import ShapeError
 from flashwasm.object_checks import checked_text
+from flashwasm.qe.suites.nearest_files import nearest_files
 
-__all__ = ["position_by_end", "position_of_file", "value_by_end"]
+__all__ = ["position_of_file", "value_by_end"]
 
 Value = TypeVar("Value")
 
 
-def position_by_end(
-    wanted: str, names: Sequence[str], separators: tuple[str, ...], kind: str
-) -> int:
-    """Return the position of the name that matches ``wanted``.
-
-    An equal name has priority. Otherwise, exactly one name must match: either the name ends with a
-    separator and ``wanted``, or ``wanted`` ends with "/" and the name. For example, "src/lib.py"
-    matches "lib.py" if no other name matches.
-    """
-    if wanted in names:
-        return names.index(wanted)
-    found = [i for i, name in enumerate(names) if _same_end(name, wanted, separators)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        listed = ", ".join(names[i] for i in found[:10])
-        raise ShapeError(f"{wanted!r} may be {listed}; give more of its path")
-    raise ShapeError(
-        f"no {kind} {wanted!r} in the coverage database; correct the name, or record the database "
-        "again with: pytest --fw-record DB"
-    )
-
-
-def _same_end(name: str, wanted: str, separators: tuple[str, ...] = ("/",)) -> bool:
-    """Return True if one of two names ends with the other one, after a separator."""
-    ends = tuple(separator + wanted for separator in separators)
-    return name.endswith(ends) or wanted.endswith(f"/{name}")
+def _same_end(name: str, wanted: str) -> bool:
+    """Return True if one of two paths ends with the other one, after a "/"."""
+    return name.endswith(f"/{wanted}") or wanted.endswith(f"/{name}")
 
 
 def position_of_file(path: str, names: Sequence[str], root: Path | None = None) -> int:
     """Return the position of the file that matches a path.
 
-    Without ``root``, a user typed the path, or it is a name. An equal name is used, or else
-    `position_by_end` matches the path; if several names match, the one directly in the common
-    folder of all files is used. With ``root``, the path is
-    from a diff, and "utils.py" never matches "web/utils.py".
+    Without ``root``, a user typed the path, or it is a name. An equal name is used, or else a name
+    of which the path is the end, or the other way round; if several names match, the one directly
+    in the common folder of all files is used. For example, "src/lib.py" matches "lib.py" if no
+    other name matches. With ``root``, the path is from a diff, and "utils.py" never matches
+    "web/utils.py".
 
     Parameters
     ----------
@@ -88,8 +66,16 @@ def position_of_file(path: str, names: Sequence[str], root: Path | None = None) 
         meant = [name for name in meant if not _is_other_file(start, name, wanted)]
     if len(meant) > 1:
         exact = PurePosixPath(_common_folder(names), wanted).as_posix()
-        meant = [exact] if exact in meant else meant
-    return names.index(meant[position_by_end(wanted, meant, ("/",), "file")])
+        meant = next(([name] for name in (exact, wanted) if name in meant), meant)
+    if len(meant) > 1:
+        raise ShapeError(f"{wanted!r} may be {', '.join(meant[:10])}; give more of its path")
+    if not meant:
+        near = nearest_files(wanted, names) if root is None else ""
+        raise ShapeError(
+            f"no file {wanted!r} in the coverage database; {near}correct the name, or record the "
+            "database again with: pytest --fw-record DB"
+        )
+    return names.index(meant[0])
 
 
 def _common_folder(names: Sequence[str]) -> str:

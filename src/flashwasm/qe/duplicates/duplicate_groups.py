@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
@@ -14,9 +14,9 @@ from flashwasm.html_tables import html_table
 from flashwasm.object_checks import instance_of
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.duplicates.function_body import (
-    BodyReader,
     FunctionBody,
     FunctionKeys,
+    read_bodies,
     read_keys,
 )
 from flashwasm.qe.duplicates.parametrization import parametrized
@@ -117,11 +117,7 @@ def find_duplicates(
         )
     # In tier 2, the first of each set of identical tests stands for all of them.
     firsts = list({one.exact: one for one in reversed(keys)}.values())[::-1]
-    reader = BodyReader()
-    for alike in _grouped(firsts, lambda one: (one.test.path, one.shape)):
-        bodies = reader.read(alike)
-        if len(bodies) > 1 and (group := _differ_in_literals(bodies)) is not None:
-            groups.append(group)
+    groups += _differing_in_literals(_grouped(firsts, lambda one: (one.test.path, one.shape)))
     if coverage is not None:
         known = {frozenset(t.nodeid for t in group.tests) for group in groups}
         groups += [
@@ -140,6 +136,16 @@ def _grouped(
     for one in functions:
         groups.setdefault(key(one), []).append(one)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def _differing_in_literals(alike: Sequence[Sequence[FunctionKeys]]) -> list[DuplicateGroup]:
+    """Return the groups of tier 2, in the order of ``alike``: tests of one file and one shape."""
+    found: dict[int, DuplicateGroup] = {}
+    by_file = sorted(range(len(alike)), key=lambda i: alike[i][0].test.path)
+    for i, bodies in zip(by_file, read_bodies(alike[i] for i in by_file), strict=True):
+        if len(bodies) > 1 and (group := _differ_in_literals(bodies)) is not None:
+            found[i] = group
+    return [found[i] for i in sorted(found)]
 
 
 def _differ_in_literals(bodies: Sequence[FunctionBody]) -> DuplicateGroup | None:
@@ -166,7 +172,7 @@ def _same_coverage(
     progress: Callable[[int, int], None] | None,
 ) -> list[DuplicateGroup]:
     """Return the groups of tier 3: tests with equal coverage and similar texts."""
-    by_id = {nodeid: test for test in tests for nodeid in (test.nodeid, *test.also)}
+    find = _lookup(tests)
     # Each test runs its own lines, so the test files do not count.
     own_files = sorted({Path(test.path).name for test in tests})
     sets = []
@@ -175,7 +181,7 @@ def _same_coverage(
         found = {
             test.nodeid: test
             for nodeid in group
-            if (test := _test_of(nodeid.partition("[")[0], by_id)) is not None
+            if (test := find(nodeid.partition("[")[0])) is not None
         }
         if 1 < len(found) <= _MOST_WITH_EQUAL_COVERAGE:
             sets.append(list(found.values()))
@@ -203,13 +209,32 @@ def _same_coverage(
     return groups
 
 
-def _test_of(nodeid: str, by_id: dict[str, CollectedTest]) -> CollectedTest | None:
-    """Return the test of a node id in the coverage database, whose root folder may differ."""
-    if nodeid in by_id:
-        return by_id[nodeid]
-    found = [
-        test
-        for name, test in by_id.items()
-        if name.endswith(f"/{nodeid}") or nodeid.endswith(f"/{name}")
-    ]
-    return found[0] if len(found) == 1 else None
+def _lookup(tests: Sequence[CollectedTest]) -> Callable[[str], CollectedTest | None]:
+    """Return a function from a node id in a coverage database to the test, or to None.
+
+    The database may have another root folder. Then one of the two node ids ends with the other. If
+    this applies to several tests, the function returns None.
+    """
+    by_id = {nodeid: test for test in tests for nodeid in (test.nodeid, *test.also)}
+    by_end: dict[str, list[CollectedTest]] = {}
+    for name, test in by_id.items():
+        for end in _ends(name):
+            by_end.setdefault(end, []).append(test)
+
+    def find(nodeid: str) -> CollectedTest | None:
+        """Return the test with a node id; None if there is none, or several may be meant."""
+        if nodeid in by_id:
+            return by_id[nodeid]
+        longer = by_end.get(nodeid, [])
+        shorter = [by_id[end] for end in _ends(nodeid) if end in by_id]
+        found = [*longer, *shorter]
+        return found[0] if len(found) == 1 else None
+
+    return find
+
+
+def _ends(nodeid: str) -> Iterator[str]:
+    """Yield the ends of a node id without its first folders, the longest first."""
+    while "/" in nodeid:
+        nodeid = nodeid.partition("/")[2]
+        yield nodeid

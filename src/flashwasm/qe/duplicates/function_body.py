@@ -10,17 +10,17 @@ from __future__ import annotations
 import ast
 import builtins
 import copy
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest import TestCase
 
+from flashwasm.qe.duplicates.body_keys import BodyKeys
 from flashwasm.qe.duplicates.imported_names import imported_names
 from flashwasm.qe.duplicates.literal_marking import Literal, mark_literals
 from flashwasm.qe.duplicates.module_syntax import BUILTIN_FIXTURES, ModuleSyntax
-from flashwasm.qe.duplicates.surroundings import surroundings_of
+from flashwasm.qe.duplicates.surroundings import Surroundings
 from flashwasm.qe.suites.syntax_trees import (
     FUNCTION_NODES,
     PARSE_ERRORS,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from flashwasm.qe.duplicates.module_syntax import Scope
     from flashwasm.qe.suites.suite import CollectedTest
 
-__all__ = ["BodyReader", "FunctionBody", "FunctionKeys", "read_keys"]
+__all__ = ["FunctionBody", "FunctionKeys", "read_bodies", "read_keys"]
 
 # Maximum nesting of nodes to compare. Copying a node takes six nested calls for each level, and
 # Python allows a thousand.
@@ -113,23 +113,28 @@ def read_keys(
     return found
 
 
-class BodyReader:
-    """Reads the bodies of tests. It reads each file once."""
+def read_bodies(groups: Iterable[Sequence[FunctionKeys]]) -> Iterator[list[FunctionBody]]:
+    """Yield the bodies of groups of tests that `read_keys` found.
 
-    def __init__(self) -> None:
-        self._modules: dict[Path, _ModuleScope | None] = {}
+    Tests that have changed since are left out. Only one syntax tree is in memory at a time, so that
+    consecutive groups should be of one file.
 
-    def read(self, found: Sequence[FunctionKeys]) -> list[FunctionBody]:
-        """Return the bodies of tests that `read_keys` found, without those that changed since."""
-        for path in {keys.test.path for keys in found} - self._modules.keys():
-            self._modules[path] = _read_module(path)
-        bodies = (
+    Parameters
+    ----------
+    groups : iterable of sequence of FunctionKeys
+        Groups of one or more tests of one file.
+    """
+    path, module = None, None
+    for group in groups:
+        if group[0].test.path != path:
+            path = group[0].test.path
+            module = _read_module(path)
+        bodies = [
             module.body(keys.test)
-            for keys in found
-            if (module := self._modules[keys.test.path]) is not None
-            and module.keys(keys.test) == keys
-        )
-        return [body for body in bodies if body is not None]
+            for keys in group
+            if module is not None and module.keys(keys.test) == keys
+        ]
+        yield [body for body in bodies if body is not None]
 
 
 def _read_module(path: Path) -> _ModuleScope | None:
@@ -153,35 +158,35 @@ class _ModuleScope:
         self._syntax = syntax
         self._path = path = syntax.path
         tree = syntax.tree
-        self._functions: dict[int, tuple[FunctionNode, list[ast.ClassDef]]] = {}
-        self._find(tree)
+        self._functions = {found[0].lineno: found for found in syntax.functions}
         self._imports = dict(imported_names(path, nodes_outside(FUNCTION_NODES, [tree])))
         self._bound = syntax.bound(tree)
-        self._around: dict[tuple[ast.ClassDef, ...], list[str]] = {}
+        self._around = Surroundings(syntax)
 
     def keys(self, test: CollectedTest) -> FunctionKeys | None:
         """Return the keys of a test in this file; None if there is none or it does nothing.
 
-        A test is also left out if it, or the head of its class, is nested too deeply.
+        A test is also left out if it, or the head of its class, is nested too deeply, or if its
+        arguments or decorators have a number with too many digits.
         """
         try:
             return self._keys(test)
-        except RecursionError:
+        except (RecursionError, ValueError):
             return None
 
     def _keys(self, test: CollectedTest) -> FunctionKeys | None:
         """Return the keys of a test; None if there is none or it does nothing."""
         if (function := self._function(test)) is None:
             return None
-        node, nodes, owners = function
-        if not any(isinstance(n, (ast.Call, ast.Assert, ast.Raise)) for n in nodes):
+        node, owners = function
+        body = BodyKeys(node.body, _DEEPEST)
+        if not any(isinstance(n, (ast.Call, ast.Assert, ast.Raise)) for n in body.nodes):
             return None
-        context = self._context(node, nodes, owners)
+        context = self._context(node, body.nodes, owners)
+        _nodes([node.returns])
         decorators = [ast.dump(decorator) for decorator in node.decorator_list]
         head = repr((type(node).__name__, ast.dump(node.args), decorators, context))
-        exact = _digest(head, node.body)
-        marked, _ = mark_literals(node)
-        return FunctionKeys(test, node.name, exact, _digest(head, marked.body))
+        return FunctionKeys(test, node.name, body.exact(head), body.shape(head))
 
     def body(self, test: CollectedTest) -> FunctionBody | None:
         """Return the body of a test in this file; None if there is none."""
@@ -194,39 +199,27 @@ class _ModuleScope:
 
     def _function(
         self, test: CollectedTest
-    ) -> tuple[FunctionNode, list[ast.AST], list[ast.ClassDef]] | None:
-        """Return the function of a test without its docstring, its nodes, and its classes.
+    ) -> tuple[FunctionNode, tuple[ast.ClassDef, ...]] | None:
+        """Return the function of a test without its docstring, and its classes.
 
-        Return None if there is no function on the test's line, or if it is nested too deeply.
+        Return None if there is no function on the test's line.
         """
-        definition, owners = self._functions.get(test.line, (None, []))
-        if definition is None or _depth(definition) > _DEEPEST:
+        definition, owners = self._functions.get(test.line, (None, ()))
+        if definition is None:
             return None
         node = copy.copy(definition)
         if ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
-        return node, _walk(node.body), owners
-
-    def _find(self, tree: ast.Module) -> None:
-        """Record the functions of the file, each with the classes around it, the nearest last."""
-        waiting: list[tuple[ast.AST, list[ast.ClassDef]]] = [(tree, [])]
-        while waiting:
-            node, owners = waiting.pop()
-            for child in ast.iter_child_nodes(node):
-                if isinstance(child, FUNCTION_NODES):
-                    self._functions[child.lineno] = (child, owners)
-                waiting.append(
-                    (child, [*owners, child] if isinstance(child, ast.ClassDef) else owners)
-                )
+        return node, owners
 
     def _context(
-        self, node: FunctionNode, nodes: list[ast.AST], owners: list[ast.ClassDef]
+        self, node: FunctionNode, nodes: list[ast.AST], owners: tuple[ast.ClassDef, ...]
     ) -> list[str]:
         """Return the meanings of the free names of a function and what runs around it."""
         given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
         arguments = {argument.arg for argument in given}
         # A decorator or a default may use a value of the file, such as a list of parameters.
-        outside = _walk([*node.decorator_list, node.args])
+        outside = _nodes([*node.decorator_list, node.args])
         context = self._meanings([*nodes, *outside], arguments)
         first = given[0].arg if given and owners else ""
         if owners and _depends_on_class(nodes, first):
@@ -243,9 +236,7 @@ class _ModuleScope:
         ):
             where = f"{owners[-1].name} of " if owners else ""
             context.append(f"fixtures are of {where}{self._path}")
-        if tuple(owners) not in self._around:
-            self._around[tuple(owners)] = surroundings_of(self._syntax, owners)
-        return [*context, *self._around[tuple(owners)]]
+        return [*context, *self._around.of(owners)]
 
     def _meanings(self, nodes: Sequence[ast.AST], arguments: set[str]) -> list[str]:
         """Return the meanings of the names in some nodes that no argument and no variable has."""
@@ -280,23 +271,14 @@ def _depends_on_class(nodes: Sequence[ast.AST], first: str) -> bool:
     return bool(first) and names.count(first) > plain
 
 
-def _digest(head: str, statements: list[ast.stmt]) -> bytes:
-    """Return the SHA-256 of a function's head and the syntax trees of its statements."""
-    digest = hashlib.sha256(head.encode("utf-8", "surrogatepass"))
-    for statement in statements:
-        digest.update(ast.dump(statement).encode("utf-8", "surrogatepass"))
-    return digest.digest()
-
-
-def _depth(node: ast.AST) -> int:
-    """Return the depth of a syntax tree, including the root node."""
-    depth, level = 0, [node]
+def _nodes(trees: Iterable[ast.AST | None]) -> list[ast.AST]:
+    """Return all nodes of some trees; raise RecursionError if one is nested too deeply."""
+    nodes: list[ast.AST] = []
+    level = [tree for tree in trees if tree is not None]
+    levels = 0
     while level:
-        depth += 1
+        if (levels := levels + 1) > _DEEPEST:
+            raise RecursionError
+        nodes += level
         level = [child for one in level for child in ast.iter_child_nodes(one)]
-    return depth
-
-
-def _walk(trees: Sequence[ast.AST]) -> list[ast.AST]:
-    """Return all nodes of some trees."""
-    return [node for tree in trees for node in ast.walk(tree)]
+    return nodes

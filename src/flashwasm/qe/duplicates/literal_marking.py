@@ -9,15 +9,26 @@ from typing import TypeVar
 from flashwasm.qe.suites.expressions import source_of
 from flashwasm.qe.suites.syntax_trees import FUNCTION_NODES, FunctionNode
 
-__all__ = ["Literal", "mark_literals"]
+__all__ = [
+    "CONSTANT_NODES",
+    "LITERAL_KEEPERS",
+    "TYPE_FIELDS",
+    "Literal",
+    "is_literal",
+    "mark_literals",
+]
 
-_LITERALS = (ast.Constant, ast.UnaryOp, ast.List, ast.Tuple, ast.Dict, ast.Set)
 _MUTABLE = (ast.List, ast.Dict, ast.Set)
 # Nodes that may run the code inside them more than once.
 _REPEATED = (ast.While, ast.comprehension, ast.Lambda, *FUNCTION_NODES)
 _LOOPS = (ast.For, ast.AsyncFor)
 # Nodes without fields, of which the parser uses one object for all places.
-_UNCHANGED = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
+CONSTANT_NODES = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
+# Nodes whose literals are kept. Python allows no name in place of a pattern's value or of an
+# f-string's text.
+LITERAL_KEEPERS = (ast.pattern, ast.JoinedStr)
+# Fields that are types: a literal in a type is part of the type, and no value.
+TYPE_FIELDS = {"annotation", "returns"}
 _Node = TypeVar("_Node", bound=ast.AST)
 
 
@@ -100,11 +111,9 @@ class _Marker:
 
     def visit(self, node: ast.AST) -> ast.AST:
         """Return a node's replacement if it is a literal, or else a copy of the node."""
-        # Case patterns and f-strings are kept, because Python does not allow a name in place of a
-        # pattern's value or of an f-string's text.
-        if isinstance(node, (ast.pattern, ast.JoinedStr)) or self._is_annotation(node):
+        if isinstance(node, LITERAL_KEEPERS):
             return node
-        if isinstance(node, _LITERALS) and _is_literal(node):
+        if isinstance(node, ast.expr) and is_literal(node):
             self.literals.append(Literal(node, self._around))
             mark = self._marks[len(self.literals) - 1] if self._marks else None
             return ast.Name("_literal", ast.Load()) if mark is None else mark
@@ -118,21 +127,16 @@ class _Marker:
         copied = node.__class__.__new__(node.__class__)
         copied.__dict__.update(node.__dict__)
         for name in node._fields:
-            value = getattr(node, name, None)
+            value = None if name in TYPE_FIELDS else getattr(node, name, None)
             if isinstance(value, list):
                 inner = [self.visit(one) if isinstance(one, ast.AST) else one for one in value]
                 setattr(copied, name, inner)
-            elif isinstance(value, ast.AST) and not isinstance(value, _UNCHANGED):
+            elif isinstance(value, ast.AST) and not isinstance(value, CONSTANT_NODES):
                 setattr(copied, name, self.visit(value))
         return copied
 
-    def _is_annotation(self, node: ast.AST) -> bool:
-        """Return True if a node is a type: a literal in a type is part of it, and no value."""
-        parent = self._around[-1] if self._around else None
-        return node in (getattr(parent, "annotation", None), getattr(parent, "returns", None))
 
-
-def _is_literal(node: ast.expr) -> bool:
+def is_literal(node: ast.AST) -> bool:
     """Return True if a node is a constant, or a list, tuple, set or dict of literals.
 
     A list or tuple that is assigned to is not a literal.
@@ -142,10 +146,10 @@ def _is_literal(node: ast.expr) -> bool:
     if isinstance(node, ast.UnaryOp):
         return isinstance(node.op, (ast.USub, ast.UAdd)) and isinstance(node.operand, ast.Constant)
     if isinstance(node, ast.Dict):
-        return all(k is not None and _is_literal(k) for k in node.keys) and all(
-            _is_literal(v) for v in node.values
+        return all(k is not None and is_literal(k) for k in node.keys) and all(
+            is_literal(v) for v in node.values
         )
     if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
         stored = isinstance(getattr(node, "ctx", None), ast.Store)
-        return not stored and all(_is_literal(element) for element in node.elts)
+        return not stored and all(is_literal(element) for element in node.elts)
     return False

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Iterable, Iterator
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from flashwasm.qe.suites.expressions import source_of
@@ -15,12 +15,13 @@ from flashwasm.qe.suites.syntax_trees import (
     FUNCTION_NODES,
     PARSE_ERRORS,
     FunctionNode,
+    inner_statements,
     mentioned_name,
     nodes_outside,
     parse_source,
 )
 
-__all__ = ["BUILTIN_FIXTURES", "ModuleSyntax", "Scope"]
+__all__ = ["BUILTIN_FIXTURES", "ModuleSyntax", "Scope", "functions_in"]
 
 # pytest's built-in fixtures, which are the same in every file.
 BUILTIN_FIXTURES = {
@@ -96,19 +97,34 @@ class ModuleSyntax:
         )
         return None if mixed else plain.split("\n")
 
+    def may_contain(self, word: str) -> bool:
+        """Return False if a word is certainly in no name and no string of the file.
+
+        Python reads some characters beyond ASCII as letters of it.
+        """
+        return word.encode() in self._content or not self._content.isascii()
+
     @property
     def newline(self) -> str:
         """The line end of the file."""
         return "\r\n" if b"\r\n" in self._content else "\n"
 
     @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """All nodes of the file."""
+        return list(ast.walk(self.tree))
+
+    @cached_property
+    def functions(self) -> list[tuple[FunctionNode, tuple[ast.ClassDef, ...]]]:
+        """Functions in the file, each with the classes around it, the nearest last."""
+        return list(functions_in(self.tree))
+
+    @cached_property
     def scopes(self) -> dict[FunctionNode, Scope]:
         """The module or class that directly contains each function."""
-        scopes: dict[FunctionNode, Scope] = {}
-        for node in ast.walk(self.tree):
-            if isinstance(node, (ast.Module, ast.ClassDef)):
-                scopes.update((n, node) for n in node.body if isinstance(n, FUNCTION_NODES))
-        return scopes
+        classes = {owners[-1] for _, owners in self.functions if owners}
+        scopes: list[Scope] = [self.tree, *classes]
+        return {n: scope for scope in scopes for n in scope.body if isinstance(n, FUNCTION_NODES)}
 
     @cached_property
     def classes(self) -> dict[str, ast.ClassDef]:
@@ -141,18 +157,18 @@ class ModuleSyntax:
 
         The names in definitions are not counted.
         """
-        return _identifiers(self.tree)
+        return _identifiers(self.nodes)
 
     @cached_property
     def function_names(self) -> set[str]:
         """Names of the functions in the file, including methods and inner functions."""
-        return {n.name for n in ast.walk(self.tree) if isinstance(n, FUNCTION_NODES)}
+        return {node.name for node, _ in self.functions}
 
     @cached_property
     def variables(self) -> set[str]:
         """Names that the file assigns, deletes or has as arguments, in any scope."""
         variables = set()
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
                 variables.add(node.id)
             elif isinstance(node, ast.arg):
@@ -160,33 +176,66 @@ class ModuleSyntax:
         return variables
 
     @cached_property
-    def conftests(self) -> list[ast.Module]:
-        """Trees of the conftest.py files that pytest reads for this file."""
-        trees = []
-        for folder in self.path.parents[:_MOST_FOLDERS]:
-            file = folder / "conftest.py"
-            if file != self.path and file.is_file():
-                try:
-                    trees.append(ModuleSyntax(file).tree)
-                except (OSError, *PARSE_ERRORS):
-                    continue
-        return trees
+    def conftests(self) -> list[ModuleSyntax]:
+        """The conftest.py files that pytest reads for this file."""
+        files = [folder / "conftest.py" for folder in self.path.parents[:_MOST_FOLDERS]]
+        found = [
+            _conftest(f, f.stat().st_mtime_ns) for f in files if f != self.path and f.is_file()
+        ]
+        return [conftest for conftest in found if conftest is not None]
 
     @cached_property
     def conftest_names(self) -> set[str]:
         """Names, attributes and strings of the conftest.py files."""
-        return {name for tree in self.conftests for name in _identifiers(tree)}
+        return {name for conftest in self.conftests for name in conftest.identifiers}
 
     @cached_property
     def fixtures(self) -> dict[str, list[FunctionNode]]:
         """Functions of this file and the conftest.py files that define a fixture, by its name."""
         fixtures: dict[str, list[FunctionNode]] = {}
-        for tree in (self.tree, *self.conftests):
-            for node in ast.walk(tree):
-                if isinstance(node, FUNCTION_NODES):
-                    for name in _fixture_names(node):
-                        fixtures.setdefault(name, []).append(node)
+        for module in (self, *self.conftests):
+            for node, _ in module.functions:
+                for name in _fixture_names(node):
+                    fixtures.setdefault(name, []).append(node)
         return fixtures
+
+    @cached_property
+    def autouse_fixtures(self) -> list[FunctionNode]:
+        """Functions of the fixtures that all tests use."""
+        return [
+            function
+            for functions in self.fixtures.values()
+            for function in functions
+            if any("autouse" in source_of(decorator) for decorator in function.decorator_list)
+        ]
+
+
+# The files of a suite have few conftest.py files in common.
+@lru_cache(maxsize=32)
+def _conftest(file: Path, _changed: int) -> ModuleSyntax | None:
+    """Return a conftest.py; None if it cannot be read."""
+    try:
+        return ModuleSyntax(file)
+    except (OSError, *PARSE_ERRORS):
+        return None
+
+
+def functions_in(scope: Scope) -> Iterator[tuple[FunctionNode, tuple[ast.ClassDef, ...]]]:
+    """Yield the functions inside a module or class, also those inside its functions and classes.
+
+    Yields
+    ------
+    function : ast.FunctionDef or ast.AsyncFunctionDef
+    classes : tuple of ast.ClassDef
+        The classes around it, the nearest last.
+    """
+    waiting: list[tuple[ast.AST, tuple[ast.ClassDef, ...]]] = [(scope, ())]
+    while waiting:
+        node, owners = waiting.pop()
+        if isinstance(node, FUNCTION_NODES):
+            yield node, owners
+        inner = (*owners, node) if isinstance(node, ast.ClassDef) else owners
+        waiting += ((statement, inner) for statement in inner_statements(node))
 
 
 def _scope_names(scope: Scope) -> Counter[str]:
@@ -205,10 +254,10 @@ def _scope_names(scope: Scope) -> Counter[str]:
     return names
 
 
-def _identifiers(tree: ast.Module) -> Counter[str]:
-    """Return the number of times that each name, attribute and string occurs in a tree."""
+def _identifiers(nodes: Iterable[ast.AST]) -> Counter[str]:
+    """Return the number of times that each name, attribute and string occurs in some nodes."""
     names: Counter[str] = Counter()
-    for node in ast.walk(tree):
+    for node in nodes:
         if name := mentioned_name(node):
             names[name] += 1
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):

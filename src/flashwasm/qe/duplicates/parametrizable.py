@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from flashwasm.qe.duplicates.module_syntax import BUILTIN_FIXTURES
+from flashwasm.qe.duplicates.module_syntax import BUILTIN_FIXTURES, functions_in
 from flashwasm.qe.suites.expressions import source_of
 from flashwasm.qe.suites.syntax_trees import (
     DEFINITION_NODES,
@@ -171,9 +171,8 @@ def _fixtures_of(module: ModuleSyntax, node: FunctionNode) -> list[FunctionNode]
     """
     waiting = [argument.arg for argument in node.args.args]
     waiting += _marked_parameters(node)
-    every = [f for functions in module.fixtures.values() for f in functions if _is_autouse(f)]
-    found: list[FunctionNode] = list(every)
-    waiting += [argument.arg for f in every for argument in f.args.args]
+    found = list(module.autouse_fixtures)
+    waiting += [argument.arg for function in found for argument in function.args.args]
     seen: set[str] = set()
     while waiting:
         name = waiting.pop()
@@ -185,16 +184,12 @@ def _fixtures_of(module: ModuleSyntax, node: FunctionNode) -> list[FunctionNode]
     return found
 
 
-def _is_autouse(node: FunctionNode) -> bool:
-    """Return True if a fixture is an autouse fixture."""
-    return any("autouse" in source_of(decorator) for decorator in node.decorator_list)
-
-
 def _knows_the_name(module: ModuleSyntax, scope: Scope, node: FunctionNode) -> bool:
     """Return True if a test, its fixtures or its set-up may use the test's name or its code."""
+    inside = [function for function, _ in functions_in(scope)]
     setups = [
         n
-        for n in (*ast.walk(scope), *module.tree.body)
+        for n in (*inside, *module.tree.body)
         if isinstance(n, FUNCTION_NODES) and n.name in _SETUP
     ]
     for one in (node, *_fixtures_of(module, node), *setups):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from typing import NamedTuple
 
+from flashwasm.qe.suites.expressions import value_text
 from flashwasm.qe.suites.fingerprints import parsed_without_docstrings
 from flashwasm.qe.suites.syntax_trees import DEFINITION_NODES
 
@@ -56,5 +57,5 @@ def meaning_of(source: str) -> Meaning:
         elif isinstance(node, DEFINITION_NODES):
             own.add(node.name)
         elif isinstance(node, ast.Constant):
-            values.add(repr(node.value))
+            values.add(value_text(node.value))
     return Meaning(frozenset(names - own), frozenset(values))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from flashwasm.qe.suites.expressions import source_of
 from flashwasm.qe.suites.syntax_trees import FUNCTION_NODES, FunctionNode
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from flashwasm.qe.duplicates.module_syntax import ModuleSyntax, Scope
 
-__all__ = ["surroundings_of"]
+__all__ = ["Surroundings"]
 
 # Functions that pytest and unittest call around tests of a module or of a class.
 _SET_UP = {
@@ -33,45 +34,52 @@ _PLAIN_BASES = {"object", "TestCase", "unittest.TestCase"}
 _HOOKS = ("pytest_runtest_", "pytest_pyfunc_call", "pytest_generate_tests", "pytest_collection_mod")
 
 
-def surroundings_of(module: ModuleSyntax, owners: Sequence[ast.ClassDef]) -> list[str]:
-    """Return descriptions of all that runs around the tests of a class or of a module.
+class Surroundings:
+    """Descriptions of all that runs around the tests of a file.
+
+    They are equal for tests with the same surroundings. Code is described by its syntax tree and
+    its file, because its names refer to objects of this file.
 
     Parameters
     ----------
     module : ModuleSyntax
         File of the tests.
-    owners : sequence of ast.ClassDef
-        Classes around them, if there are any.
-
-    Returns
-    -------
-    list of str
-        Equal for tests with the same surroundings. Code is described by its syntax tree and its
-        file, because its names refer to objects of this file.
     """
-    found = [f"{file} runs around tests" for file in _conftests(module.path)]
-    scopes: list[Scope] = [module.tree, *owners]
-    for scope in scopes:
-        code = [ast.dump(node) for node in _around(scope.body)]
-        if isinstance(scope, ast.ClassDef):
-            code += map(ast.dump, (*scope.decorator_list, *scope.keywords))
-            if any(ast.unparse(base) not in _PLAIN_BASES for base in scope.bases):
-                code.append(f"the bases of {scope.name}")
-        if code:
-            found.append(f"{code} of {module.path}")
-    return found
 
+    def __init__(self, module: ModuleSyntax) -> None:
+        self._module = module
+        self._outside = [f"{file} runs around tests" for file in _conftests(module.path)]
+        self._inside: dict[Scope, list[str]] = {}
 
-def _around(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield the statements of a module or class that set up its tests or mark them."""
-    for statement in body:
-        if isinstance(statement, FUNCTION_NODES):
-            if statement.name in _SET_UP or _is_autouse(statement):
-                yield statement
-        elif isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
-            names = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name)}
-            if "pytestmark" in names:
-                yield statement
+    def of(self, owners: Sequence[ast.ClassDef]) -> list[str]:
+        """Return the descriptions for the tests of a class; ``owners`` are the classes around."""
+        scopes: list[Scope] = [self._module.tree, *owners]
+        return [*self._outside, *(one for scope in scopes for one in self._of_scope(scope))]
+
+    def _of_scope(self, scope: Scope) -> list[str]:
+        """Return the descriptions for the module or for one class."""
+        if scope not in self._inside:
+            code = [ast.dump(node) for node in self._around(scope.body)]
+            if isinstance(scope, ast.ClassDef):
+                code += map(ast.dump, (*scope.decorator_list, *scope.keywords))
+                if any(source_of(base) not in _PLAIN_BASES for base in scope.bases):
+                    code.append(f"the bases of {scope.name}")
+            self._inside[scope] = [f"{code} of {self._module.path}"] if code else []
+        return self._inside[scope]
+
+    def _around(self, body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+        """Yield the statements of a module or class that set up its tests or mark them."""
+        # To look into the trees of all decorators and values takes much longer.
+        has_autouse = self._module.may_contain("autouse")
+        has_marks = self._module.may_contain("pytestmark")
+        for statement in body:
+            if isinstance(statement, FUNCTION_NODES):
+                if statement.name in _SET_UP or (has_autouse and _is_autouse(statement)):
+                    yield statement
+            elif has_marks and isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
+                names = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name)}
+                if "pytestmark" in names:
+                    yield statement
 
 
 def _is_autouse(node: FunctionNode) -> bool:

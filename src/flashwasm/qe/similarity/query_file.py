@@ -20,8 +20,10 @@ __all__ = ["check_query", "read_query", "tests_of", "text_of"]
 _MOST_BYTES = 1 << 20
 
 
-def check_query(query: str | Path, suite: Suite) -> None:
-    """Raise the error that `SuiteIndex.similar` raises for a query, without the suite's embeddings.
+def check_query(query: str | Path, suite: Suite) -> int | None:
+    """Return the position of the test that a query names; None if it names none.
+
+    This needs no embeddings, and raises the errors that `SuiteIndex.similar` raises for the query.
 
     Raises
     ------
@@ -29,7 +31,8 @@ def check_query(query: str | Path, suite: Suite) -> None:
     """
     text_of(query)
     if isinstance(query, str) and suite.tests:
-        NodeIdLookup(suite.tests, suite.root).find(query)
+        return NodeIdLookup(suite.tests, suite.root).find(query)
+    return None
 
 
 def text_of(query: str | Path) -> str:

@@ -85,4 +85,6 @@ def collect(
             progress(done + 1, len(files))
     modules.save()
     skipped += collector.skipped()
-    return Suite(settings.root, collector.tests(), skipped, path, modules.digests)
+    sources = collector.sources().union(files)
+    digests = {file: digest for file, digest in modules.digests.items() if file in sources}
+    return Suite(settings.root, collector.tests(), skipped, path, digests)

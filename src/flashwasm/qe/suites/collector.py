@@ -28,6 +28,8 @@ from flashwasm.qe.suites.suite import CollectedTest, add_node_id
 from flashwasm.qe.suites.unfollowed_parts import UnfollowedParts
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flashwasm.qe.suites.module_reader import ModuleReader, ParsedModule
     from flashwasm.qe.suites.pytest_settings import PytestSettings
     from flashwasm.qe.suites.source_files import Skipped
@@ -56,6 +58,7 @@ class Collector:
         # The key is the place that defines a function, so classes that inherit it share one entry.
         self._found: dict[tuple[ParsedModule, str, int], tuple[Definition, list[str]]] = {}
         self._unfollowed = UnfollowedParts(self._names, settings)
+        self._sources: set[Path] = set()
 
     def add_module(self, module: ParsedModule) -> None:
         """Add the tests that pytest collects from a file."""
@@ -87,6 +90,15 @@ class Collector:
                     CollectedTest(first, module.path, span.line, source, tuple(also), name)
                 )
         return entries
+
+    def sources(self) -> set[Path]:
+        """Return the files on which the tests depend, besides those given to `add_module`.
+
+        They define a test or an ancestor of a test class, import it for another file, or are
+        imported as a whole by ``import *``. A file that only defines what the tests call is not
+        among them.
+        """
+        return self._names.with_importers(self._sources)
 
     def skipped(self) -> list[Skipped]:
         """Return the parts that could not be followed, in the order of discovery."""
@@ -137,6 +149,7 @@ class Collector:
             if not adds_no_tests(f"{star}."):
                 self._unfollowed.add(module, line, f"{star} is not in the suite")
             return
+        self._sources.add(source.path)
         for name in self._names.exported(source):
             meaning = self._names.meaning(source, name)
             # If the module is in the suite and creates tests by a call, that is reported there.
@@ -165,6 +178,8 @@ class Collector:
         """
         lineage = self._names.lineage(definition)
         outlines = [one.outline for one in lineage.classes if isinstance(one.outline, ClassOutline)]
+        if self._may_have_tests(name, outlines, lineage):
+            self._sources.update(ancestor.module.path for ancestor in lineage.classes)
         if not self._is_collected(name, outlines, lineage):
             self._unfollowed.add_doubtful_class(definition, name, lineage)
             return False
@@ -210,6 +225,15 @@ class Collector:
         self._unfollowed.add_name(module, name, meaning)
         return False
 
+    def _may_have_tests(self, name: str, outlines: list[ClassOutline], lineage: Lineage) -> bool:
+        """Return True if a class of this name, or an ancestor, looks like a class of tests."""
+        return (
+            lineage.is_test_case
+            or self._settings.is_class(name)
+            or any(one.is_test for one in outlines)
+            or any(self._is_named(member) for one in outlines for member in one.names)
+        )
+
     def _is_collected(self, name: str, outlines: list[ClassOutline], lineage: Lineage) -> bool:
         """Return True if pytest collects a class of this name with these ancestors."""
         flags = [one.is_test for one in outlines if one.is_test is not None]
@@ -245,6 +269,7 @@ class Collector:
         """Add a node id to the entry of a function."""
         if nodeid.startswith(self._settings.deselect):
             return
+        self._sources.add(definition.module.path)
         ids = self._found.setdefault(definition.key, (definition, []))[1]
         add_node_id(ids, nodeid, definition.module.path, _name_of(definition))
 

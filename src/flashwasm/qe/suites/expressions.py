@@ -7,7 +7,14 @@ from collections.abc import Iterator
 
 from flashwasm.qe.suites.module_outline import Alias, Binding, CallResult, FunctionSpan, Value
 
-__all__ = ["assigned", "base_names", "dotted_name", "source_of", "unpacked_names"]
+__all__ = [
+    "assigned",
+    "base_names",
+    "dotted_name",
+    "source_of",
+    "unpacked_names",
+    "value_text",
+]
 
 
 def dotted_name(node: ast.expr) -> str:
@@ -26,9 +33,9 @@ def dotted_name(node: ast.expr) -> str:
 
 
 def source_of(node: ast.AST) -> str:
-    """Return the normalised source of a node; "..." if it is nested too deeply.
+    """Return the normalised source of a node; "..." if it cannot be written.
 
-    `ast.parse` accepts deeper nesting than `ast.unparse`.
+    `ast.parse` accepts deeper nesting than `ast.unparse`, and integers with more digits.
 
     Examples
     --------
@@ -37,8 +44,24 @@ def source_of(node: ast.AST) -> str:
     """
     try:
         return ast.unparse(node)
-    except RecursionError:
+    except (RecursionError, ValueError):
         return "..."
+
+
+def value_text(value: object) -> str:
+    """Return a text that is equal for equal values of constants only.
+
+    Python refuses to write an integer of more than 4,300 digits, unless in hexadecimal.
+
+    Examples
+    --------
+    >>> value_text(1), value_text("1"), value_text(16**5000)[:4]
+    ('1', "'1'", '0x10')
+    """
+    try:
+        return repr(value)
+    except ValueError:
+        return f"{value:#x}"
 
 
 def assigned(name: str, value: ast.expr) -> Binding:

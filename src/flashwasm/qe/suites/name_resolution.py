@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 from flashwasm.qe.suites.foreign_classes import is_test_case
@@ -103,17 +104,19 @@ class NameResolver:
     def __init__(self, modules: ModuleReader) -> None:
         self._modules = modules
         self._lineages: dict[tuple[ParsedModule, str, int], Lineage] = {}
+        # For each file that defines something, the files through which other files import it.
+        self._importers: dict[Path, set[Path]] = {}
 
     def meaning(self, module: ParsedModule, name: str, steps: int = _MAX_STEPS) -> Meaning:
         """Resolve a dotted name in a module; None if it is not a function or class."""
-        first, _, rest = name.partition(".")
-        if (binding := module.outline.names.get(first)) is not None:
-            return self.follow(module, binding, rest, steps=steps)
-        for star, _ in module.outline.stars if steps else ():
-            source = self.star(module, star)
-            if source is not None and first in self.exported(source):
-                return self.meaning(source, name, steps - 1)
-        return Foreign(f"builtins.{name}") if hasattr(builtins, first) else Foreign(name)
+        found = self._meaning(module, name, steps)
+        if isinstance(found, Definition) and found.module is not module:
+            self._importers.setdefault(found.module.path, set()).add(module.path)
+        return found
+
+    def with_importers(self, paths: Iterable[Path]) -> set[Path]:
+        """Return files with the files through which names in them were found so far."""
+        return {one for path in paths for one in (path, *self._importers.get(path, ()))}
 
     def follow(
         self,
@@ -175,6 +178,17 @@ class NameResolver:
         path = self._modules.locate(module.path.parent, source)
         found = self._modules.read(path) if path else None
         return found if isinstance(found, ParsedModule) else None
+
+    def _meaning(self, module: ParsedModule, name: str, steps: int) -> Meaning:
+        """Resolve a dotted name in a module; see `meaning`."""
+        first, _, rest = name.partition(".")
+        if (binding := module.outline.names.get(first)) is not None:
+            return self.follow(module, binding, rest, steps=steps)
+        for star, _ in module.outline.stars if steps else ():
+            source = self.star(module, star)
+            if source is not None and first in self.exported(source):
+                return self.meaning(source, name, steps - 1)
+        return Foreign(f"builtins.{name}") if hasattr(builtins, first) else Foreign(name)
 
     def _alias(
         self, module: ParsedModule, alias: Alias, rest: str, owner: str, steps: int

@@ -183,6 +183,10 @@ class NodeIdLookup:
         """Return the position of the test with exactly this node id; None if there is none."""
         return self._positions.get(nodeid)
 
+    def nearest(self, query: str) -> str:
+        """Return the part of a message that suggests node ids, as `nearest_node_ids` does."""
+        return nearest_node_ids(query, self._positions)
+
     def find(self, query: str) -> int | None:
         """Return the position of the test that a query names; None if the query is free text.
 
@@ -198,7 +202,7 @@ class NodeIdLookup:
         if "::" in query and not any(letter.isspace() for letter in query):
             raise ShapeError(
                 f"query {query!r} has the form of a node id, but no test has it; "
-                f"{nearest_node_ids(query, self._positions)}"
+                f"{self.nearest(query)}"
                 "`pytest --collect-only -q` prints the node ids"
             )
         return None

@@ -7,7 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from flashwasm.qe.suites.decorators import constructs, decorator_name, function_decorators
-from flashwasm.qe.suites.expressions import assigned, base_names, dotted_name, unpacked_names
+from flashwasm.qe.suites.expressions import (
+    assigned,
+    base_names,
+    dotted_name,
+    source_of,
+    unpacked_names,
+)
 from flashwasm.qe.suites.module_outline import (
     BINDING_RANK,
     Binding,
@@ -265,9 +271,9 @@ class _Scope:
             if len(call.args) == 3 and getattr(call.args[1], "value", "") == "__test__":
                 self._set_test_flag(first, call.args[2])
             elif isinstance(self._bound(first), (ClassName, ImportedName)) or (
-                "sys.modules[" in ast.unparse(first)
+                "sys.modules[" in source_of(first)
             ):
-                reason = f"setattr binds names in {ast.unparse(first)}"
+                reason = f"setattr binds names in {source_of(first)}"
                 self.unfollowed.append(Unfollowed(node.lineno, reason))
         elif called == "exec":
             self.unfollowed.append(Unfollowed(node.lineno, "exec may define more"))

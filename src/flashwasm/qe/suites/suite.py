@@ -104,7 +104,8 @@ class Suite:
     path : pathlib.Path
         Folder or file that was collected.
     digests : mapping of pathlib.Path to str
-        `file_digest` of each file that was read.
+        `file_digest` of each file in which pytest looks for tests, and of each other file from
+        which a test or a class of tests comes.
     """
 
     root: Path

@@ -16,6 +16,7 @@ __all__ = [
     "PARSE_ERRORS",
     "FunctionNode",
     "compiles",
+    "inner_statements",
     "mentioned_name",
     "nodes_outside",
     "parse_file",
@@ -115,6 +116,19 @@ def nodes_outside(inner: tuple[type[ast.AST], ...], body: Iterable[ast.AST]) -> 
         yield node
         if not isinstance(node, inner):
             waiting += ast.iter_child_nodes(node)
+
+
+def inner_statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield the statements directly inside a node, also those in its handlers and cases.
+
+    Functions and classes are among them: no expression contains one. So a search for definitions
+    need not visit the expressions, which are most nodes of a tree.
+    """
+    for name in ("body", "handlers", "orelse", "finalbody", "cases"):
+        # The body of a lambda or of a conditional expression is no list.
+        inner = getattr(tree, name, None)
+        if isinstance(inner, list):
+            yield from inner
 
 
 def mentioned_name(node: ast.AST) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from flashwasm.search.stored_vectors import StoredVectors
 from flashwasm.storage.file_format import Container
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from os import PathLike
 
     from numpy.typing import ArrayLike, NDArray
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from flashwasm.runtime.runtime import Runtime
     from flashwasm.search.external_ids import Ids
     from flashwasm.search.parameters import IndexDType
+    from flashwasm.search.stored_vectors import Room
 
     Array = NDArray[Any]
 
@@ -180,15 +183,20 @@ class FlatIndex(Index):
         mask[self._ids.known(wanted)] = 1
         return mask
 
-    def _remove(self, launch: Launch, positions: Array) -> None:
-        """Remove the vectors at some positions; the vectors after them move forward."""
+    def _removal(self, launch: Launch, positions: Array) -> Callable[[], None]:
+        """Return a function that removes vectors, and moves the vectors after them forward."""
+        # If linear memory runs out, it does so here, before anything has changed.
+        self._vectors.bring_back()
+        room = self._vectors.room(launch, min(len(self) - len(positions), _MOVED))
+        return partial(self._close_gaps, launch, positions, room)
+
+    def _close_gaps(self, launch: Launch, positions: Array, room: Room) -> None:
+        """Remove the vectors at some positions; others move through ``room``."""
         kept = np.delete(self._positions(), positions)
         names = self._ids.compacted(kept)
         # The position to write next, and the vectors to write there after they have been read.
         progress: tuple[int, Array | None] = int(positions.min()), None
-        # If memory runs out, it does so here, before anything has changed.
-        self._vectors.bring_back()
-        begun, room = launch, self._vectors.room(launch, min(len(kept), _MOVED))
+        begun = launch
 
         def move_forward(launch: Launch) -> None:
             nonlocal progress

@@ -20,6 +20,7 @@ from flashwasm.storage.file_format import Container
 from flashwasm.validation import flag
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from os import PathLike
 
     import numpy as np
@@ -191,8 +192,7 @@ class HNSWIndex(Index):
         ------
         ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
-        count, width = checked_k(k), checked_ef(ef, "ef")
-        until = deadline(self._runtime, timeout)
+        count, width, until = checked_k(k), checked_ef(ef, "ef"), deadline(self._runtime, timeout)
         if filter is not None and exact is not None and not flag(exact, "exact"):
             raise ShapeError("exact: expected True or None with a filter, got False")
 
@@ -237,35 +237,36 @@ class HNSWIndex(Index):
         """
         wanted = self._checked(queries, "queries", None)
         count, width = checked_k(k), checked_ef(ef, "ef")
-        self._runtime.check_open()
-        by_scan, reason = plan(len(self), max(count, width), exact=exact)
         sample = wanted[:: max(1, -(-len(wanted) // _SAMPLE))]
-        nearest = min(count, len(self))
-        if by_scan or not len(sample) or not nearest:
-            return SearchReport(by_scan, reason, 1.0, 0)
         launch = Launch(self._runtime, None)
         with launch.lock, launch:
             self._finish(launch)
+            by_scan, reason = plan(len(self), max(count, width), exact=exact)
+            nearest = min(count, len(self))
+            if by_scan or not len(sample) or not nearest:
+                return SearchReport(by_scan, reason, 1.0, 0)
             found, _ = decoded(self._store.nearest(launch, sample, nearest, width), nearest)
             truth, _ = decoded(self._store.nearest(launch, sample, nearest, None), nearest)
-        recall = float((found >= truth[:, -1:]).mean())
-        return SearchReport(by_scan, reason, recall, len(sample))
+        return SearchReport(by_scan, reason, float((found >= truth[:, -1:]).mean()), len(sample))
 
-    def _remove(self, launch: Launch, places: Array) -> None:
-        """Remove the vectors at some positions, and repair the graph around them."""
+    def _removal(self, launch: Launch, places: Array) -> Callable[[], None]:
+        """Return a function that removes vectors, and repairs the graph around them."""
         names = self._ids.at(places)
         # If memory runs out, it does so here, before anything has changed.
-        remove = self._store.removal(launch, places)
+        repair = self._store.removal(launch, places)
 
         def forget(_: Launch) -> None:
             self._ids.free(places, names)
             self._store.cut_off(places)
 
-        self._unfinished = forget
-        try:
-            remove()
-        finally:
-            self._finish(launch)
+        def remove() -> None:
+            self._unfinished = forget
+            try:
+                repair()
+            finally:
+                self._finish(launch)
+
+        return remove
 
     def _contents(self) -> Container:
         """Return the contents of the file that `save` writes."""

@@ -66,8 +66,7 @@ class ShardedIndex(VectorsById, AbstractContextManager["ShardedIndex"]):
     >>> import flashwasm as fw
     >>> with fw.ShardedIndex("flat", 2, shard_size=2, metric="l2") as index:
     ...     index.add([[0.0, 1.0], [1.0, 0.0], [5.0, 5.0]], ids=["a", "b", "c"])
-    ...     scores, ids = index.search([[4.0, 5.0]], k=2)
-    ...     index.shards, ids.tolist()
+    ...     index.shards, index.search([[4.0, 5.0]], k=2)[1].tolist()
     (2, [['c', 'a']])
     """
 
@@ -87,8 +86,7 @@ class ShardedIndex(VectorsById, AbstractContextManager["ShardedIndex"]):
         self.shard_size = validation.positive_int(most, "shard_size")
         self._settings = ShardSettings(kind, dim, self.shard_size, self.metric, self.dtype, options)
         self._ids = IdTable()
-        # Shard of each vector, indexed by its number in the order of adding. The number is the
-        # vector's id in that shard.
+        # Shard of each vector by its number in the order of adding, which is its id in that shard.
         self._homes: Array = np.empty(0, np.int32)
         # Every call holds this lock, so that a search never sees half of a change.
         self._lock = renewed_after_fork(self, threading.RLock)
@@ -211,14 +209,16 @@ class ShardedIndex(VectorsById, AbstractContextManager["ShardedIndex"]):
 
         Raises
         ------
-        IndexRangeError
-            If an id is not in the index. Nothing is removed then.
-        ShapeError, DTypeError, OutOfMemoryError, ClosedError
+        IndexRangeError, OutOfMemoryError
+            If an id is not in the index, or if a shard has no room for moving vectors. Nothing is
+            removed then.
+        ShapeError, DTypeError, ClosedError
         """
         with self._lock:
             self._finish()
             numbers = self._ids.find(ids, once=True)
             homes, names = self._homes[numbers], self._ids.at(numbers)
+            self._shards.check_room_to_remove(numbers, homes)
 
             def remove() -> None:
                 self._shards.remove(numbers, homes)

@@ -156,6 +156,14 @@ class Shards:
             shard = self._shards[home]
             shard.remove([one for one in ids[homes == home].tolist() if one in shard])
 
+    def check_room_to_remove(self, ids: Array, homes: Array) -> None:
+        """Raise OutOfMemoryError if a shard has no room for `remove` of these ids.
+
+        No vector is removed. So `remove` does not fail in one shard after it has begun in another.
+        """
+        for home in np.unique(homes):
+            self._shards[home]._remove(ids[homes == home], begin=False)  # noqa: SLF001 - see above.
+
     def close(self) -> None:
         """Close the runtimes of all shards."""
         for runtime in self._runtimes:

@@ -31,6 +31,8 @@ class CoverageChoice:
         Path of the database that the user named.
     off : bool
         True if the user wants no database.
+    here : pathlib.Path
+        Folder in which the command runs.
     named, refused : str, default "--coverage" and "--no-coverage"
         Names of the two options, for the messages.
     """
@@ -40,11 +42,13 @@ class CoverageChoice:
         given: Path | None,
         *,
         off: bool,
+        here: Path,
         named: str = "--coverage",
         refused: str = "--no-coverage",
     ) -> None:
         self.given = given
         self._off = off
+        self._here = here
         self._named = named
         self._refused = refused
 
@@ -52,7 +56,15 @@ class CoverageChoice:
         """Return the named path or coverage.py's default path; None if the user wants none."""
         if self.given is not None or self._off:
             return self.given
-        return root / _configured(root)
+        paths = self._default_paths(root)
+        return next((path for path in paths if path.is_file()), paths[0])
+
+    def _default_paths(self, root: Path) -> list[Path]:
+        """Return the paths at which coverage.py may have left a database.
+
+        It writes to the folder in which it runs: probably pytest's rootdir, or the present one.
+        """
+        return [folder / _configured(folder) for folder in dict.fromkeys((root, self._here))]
 
     def load(
         self,
@@ -92,8 +104,9 @@ class CoverageChoice:
                 )
             return path, coverage
         if not path.is_file():
+            places = " or ".join(map(str, self._default_paths(root)))
             note(
-                f"no coverage database at {path}, so imports alone select the tests "
+                f"no coverage database at {places}, so imports alone select the tests "
                 "(pytest --fw-record makes one)"
             )
             return None

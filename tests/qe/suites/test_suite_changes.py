@@ -1,0 +1,77 @@
+"""Files whose changes make a collected suite stale: those from which tests come."""
+
+import pytest
+
+from flashwasm.qe import collect
+
+# Files in one folder: a product's module, which tests call, and files of tests.
+FILES = {
+    "pytest.ini": "[pytest]\n",
+    "cart.py": "class Cart:\n    def add(self, x): return x\n",
+    "prices.py": "class Prices: ...\nclass TestingPrices(Prices):\n    def __init__(self): ...\n",
+    "base.py": "class Base:\n    def check(self): ...\n    def test_base(self): ...\n",
+    "mixin.py": "class Mixin:\n    def check(self): ...\n",
+    "facade.py": "from base import Base\n",
+    "later.py": "def helper(): ...\n",
+    "chain/__init__.py": "from .inner import *\n",
+    "chain/inner.py": "from .deep import TestDeep\n",
+    "chain/deep.py": "class TestDeep:\n    def test_deep(self): ...\n",
+    "test_cart.py": "from cart import Cart\n"
+    "from prices import TestingPrices\n"
+    "from mixin import Mixin\n"
+    "from facade import Base\n"
+    "from later import *\n"
+    "from chain import TestDeep\n"
+    "def test_add(): assert Cart().add(1)\n"
+    "class TestCart(Mixin, Base): ...\n",
+}
+# Files that may define the tests of test_cart.py, or pass them on.
+SOURCES = [
+    "base.py",
+    "chain/__init__.py",
+    "chain/deep.py",
+    "chain/inner.py",
+    "facade.py",
+    "later.py",
+    "mixin.py",
+    "prices.py",
+    "test_cart.py",
+]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "shop"
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_the_tests_come_from_all_of_these_files(folder):
+    found = [nodeid for test in collect(folder).tests for nodeid in (test.nodeid, *test.also)]
+    assert sorted(found) == [
+        "test_cart.py::TestCart::test_base",
+        "test_cart.py::TestDeep::test_deep",
+        "test_cart.py::test_add",
+    ]
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".py")])
+def test_a_changed_file_makes_the_suite_stale_if_tests_come_from_it(folder, name):
+    suite = collect(folder)
+    assert suite.changes() == []
+    (folder / name).write_text(FILES[name] + "# A comment.\n")
+    assert suite.changes() == ([str(folder / name)] if name in SOURCES else [])
+
+
+def test_a_file_of_tests_is_watched_even_if_it_has_none_yet(folder):
+    (folder / "test_new.py").write_text("from cart import Cart\n")
+    (folder / "test_bad.py").write_text("def (\n")
+    suite = collect(folder)
+    (folder / "test_new.py").write_text("def test_new(): ...\n")
+    (folder / "test_bad.py").write_text("def test_bad(): ...\n")
+    (folder / "test_added.py").write_text("def test_added(): ...\n")
+    names = ("test_added.py", "test_bad.py", "test_new.py")
+    assert suite.changes() == [str(folder / name) for name in names]
