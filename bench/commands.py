@@ -17,6 +17,7 @@ from bench.options import (
     plot_option,
     precision_options,
     quick_option,
+    refuse_unused,
     searched_options,
 )
 from bench.reliability.command import reliability
@@ -274,8 +275,7 @@ def quality(
     lines in a copy, and compares the tests that `tests-for` selects with those that fail: with
     coverage, without, and for pytest-testmon.
     """
-    if record and (releases or not history):
-        raise click.UsageError("--record takes --history, without --releases")
+    refuse_unused()
     # These modules load NumPy and rich, which `--help` should not.
     if precision:
         if coverage or failures or history or releases or faults or not paths:
@@ -298,9 +298,9 @@ def quality(
         )
         return
     if history or releases:
-        if coverage or failures or history != bool(paths):
+        if coverage or failures or history != bool(paths) or (record and releases):
             raise click.UsageError(
-                "--history takes one PATH or more; --releases takes none without"
+                "--history takes one PATH or more; --releases takes none without, and no --record"
             )
         from bench.quality.history_report import report_history  # noqa: PLC0415 - see above
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from flashwasm.cli.output_file import OutputFile
 
 __all__ = [
     "DEFAULT_VECTORS",
     "LOGS",
+    "ONLY_WITH",
     "embedding_model_option",
     "fault_options",
     "history_options",
@@ -20,6 +22,7 @@ __all__ = [
     "precision_options",
     "quick_option",
     "refuse_plot",
+    "refuse_unused",
     "searched_options",
 ]
 
@@ -27,6 +30,14 @@ __all__ = [
 LOGS = Path("build", "bench")
 DEFAULT_VECTORS = 20_000
 QUICK_VECTORS = 600
+# Options of `quality` that act only with one of others.
+ONLY_WITH = {
+    "commits": ("history",),
+    "record": ("history",),
+    "weights": ("history", "releases"),
+    **dict.fromkeys(("mutations", "seed", "minutes", "testmon", "again"), ("faults",)),
+    "queries": ("precision",),
+}
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -156,6 +167,26 @@ def precision_options(command: F) -> F:
         type=click.Choice(["int8"]),
         help="Compare the results of embeddings of this precision with those in float32.",
     )(command)
+
+
+def refuse_unused() -> None:
+    """Raise an error for an option of `quality` without the one that it acts with.
+
+    Raises
+    ------
+    click.UsageError
+        If the command line has such an option.
+    """
+    context = click.get_current_context()
+    typed = {
+        name
+        for name in context.params
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    for name, others in ONLY_WITH.items():
+        if name in typed and typed.isdisjoint(others):
+            needed = " or ".join(f"--{other}" for other in others)
+            raise click.UsageError(f"--{name} acts only with {needed}")
 
 
 def refuse_plot(file: Path | None) -> None:

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from bench import suites
 from bench.commands import main as comparisons
 from bench.findings import Comparison
+from bench.options import ONLY_WITH
 from checkout import ROOT
 from flashwasm.cli import bench_steps, main
 from flashwasm.cli.bench import bench
@@ -97,6 +98,27 @@ def test_a_command_has_its_own_options(group, name, expected):
     assert set(options) == expected
     shown = CliRunner().invoke(group, [name, "--help"]).stdout
     assert all(f"  {option} " in shown for option in options)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--record", "--record acts only with --history"),
+        ("--commits 3 --releases . .", "--commits acts only with --history"),
+        ("--weights --faults .", "--weights acts only with --history or --releases"),
+        ("--seed 0 .", "--seed acts only with --faults"),
+        ("--queries 9 --history .", "--queries acts only with --precision"),
+    ],
+)
+def test_an_option_of_quality_that_would_not_act_is_refused(words, message):
+    done = CliRunner().invoke(comparisons, ["quality", *words.split()])
+    assert (done.exit_code, message in done.stderr) == (2, True)
+
+
+def test_every_option_of_one_evaluation_is_refused_in_the_others():
+    of_all = {"--history", "--releases", "--faults", "--fail-on-miss"}
+    options = (_HISTORY | _FAULTS | {"--queries"}) - of_all
+    assert set(ONLY_WITH) == {option.removeprefix("--") for option in options}
 
 
 @pytest.mark.parametrize("name", ["peers", "search", "quality", "adaptation"])

@@ -216,7 +216,7 @@ def test_releases(shop, tmp_path):
         (["--history", "tests"], "is no git repository that can be read"),
         (["--releases", "tests", "tests", "."], "--releases takes none without"),
         (["--releases", "empty", "empty"], "has no tests"),
-        (["--record", "."], "--record takes --history, without --releases"),
+        (["--history", ".", "--record", "--releases", ".", "."], "and no --record"),
     ],
 )
 def test_refused(shop, arguments, message):
