@@ -18,7 +18,6 @@ from flashwasm.qe import (
 )
 from flashwasm.qe.changes.ranking.case_counts import case_counts
 from flashwasm.qe.changes.ranking.run_budget import parse_budget, within_budget
-from flashwasm.qe.changes.ranking.selected_tests import changes_everything
 from flashwasm.qe.coverage.coverage_database import CoverageData
 from flashwasm.qe.defects.durations import read_times, read_times_and_cases
 from shop_program import DIFF, SHOP
@@ -150,19 +149,6 @@ def test_the_text_of_a_decorator_is_not_taken_for_the_head_of_the_test(folder):
         changed = change(path="test_shop.py", old_path="test_shop.py", new_lines={line})
         levels = {one.test.nodeid: one.level for one in rank_tests(index, [changed])}
         assert [name for name, level in levels.items() if level == 0] == [f"test_shop.py::{edited}"]
-
-
-@pytest.mark.parametrize(
-    ("path", "anything"),
-    [
-        ("lib.py", None),
-        ("a/conftest.py", None),
-        ("setup.py", "setup.py"),
-        ("data.json", "data.json"),
-    ],
-)
-def test_changed_files_that_any_test_may_depend_on(path, anything):
-    assert changes_everything([change(), change(path=path)]) == anything
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from flashwasm.validation import flag
 if TYPE_CHECKING:
     from flashwasm.qe.suites.suite import CollectedTest
 
-__all__ = ["SelectedTest", "changes_everything", "rank_tests"]
+__all__ = ["SelectedTest", "rank_tests"]
 
 # Score within the level, higher for more relevant tests, and the reason, by node id.
 Reasons = dict[str, tuple[float, str]]
@@ -135,18 +135,6 @@ def _in_words(components: Mapping[str, float]) -> str:
     greatest = sorted(components.items(), key=lambda one: -abs(one[1]))
     shown = [f"{kind} {share:+.1f}" for kind, share in greatest if abs(share) >= _SMALLEST_SHARE]
     return f"by evidence: {', '.join(shown) or 'none'}"
-
-
-def changes_everything(changes: Sequence[ChangedFile]) -> str | None:
-    """Return the path of the first changed file that any test may depend on, or None.
-
-    It is a file that is not Python, such as data or settings, or the project's ``setup.py``.
-    """
-    for change in changes:
-        for path in (change.path, change.old_path):
-            if not path.endswith(".py") or PurePosixPath(path).name == "setup.py":
-                return path
-    return None
 
 
 def _covering_tests(

@@ -14,7 +14,6 @@ from flashwasm.qe.changes.coverage.measured_change import MeasuredChange
 from flashwasm.qe.changes.diffs.file_versions import file_versions
 from flashwasm.qe.changes.imports.import_graph import ImportGraph, project_root
 from flashwasm.qe.changes.known_names import HOOKS_FOR_ALL_TESTS
-from flashwasm.qe.changes.ranking.selected_tests import changes_everything
 from flashwasm.qe.changes.readers.documentation_files import documentation_readers
 from flashwasm.qe.changes.readers.layout_changes import layout_changes
 from flashwasm.qe.changes.readers.layout_readers import LayoutReaders
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from flashwasm.qe.coverage.coverage_index import CoverageIndex
     from flashwasm.qe.similarity.suite_index import SuiteIndex
 
-__all__ = ["ReachedTests"]
+__all__ = ["ReachedTests", "file_of_any_test"]
 
 # Signs that a conftest.py affects tests of other folders: hooks that pytest calls once, for all
 # tests, and settings of the process.
@@ -161,7 +160,7 @@ class ReachedTests:
         for path in {change.path, change.old_path}:
             readers = documentation_readers(path, self.graph.root, self._rootdir, self.graph.files)
             if readers is None:
-                if cause := changes_everything([change]):
+                if cause := file_of_any_test(change):
                     self._causes[cause] = change.untracked
                 return
             found |= readers
@@ -279,6 +278,17 @@ class ReachedTests:
     def _layout_readers(self) -> LayoutReaders:
         """The files that may notice where code stands in a file."""
         return LayoutReaders(self.graph)
+
+
+def file_of_any_test(change: ChangedFile) -> str | None:
+    """Return the path of a changed file if any test may depend on it, else None.
+
+    It is a file that is not Python, such as data or settings, or the project's ``setup.py``.
+    """
+    for path in (change.path, change.old_path):
+        if not path.endswith(".py") or PurePosixPath(path).name == "setup.py":
+            return path
+    return None
 
 
 def _is_lost(change: ChangedFile, files: set[Path]) -> bool:
