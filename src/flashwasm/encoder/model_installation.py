@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from flashwasm.encoder.installed_models import models_folder
@@ -93,11 +94,15 @@ def install(
 
 def _wrong_files(folder: Path, model: KnownModel) -> list[str]:
     """Return the names of the model's files that a folder lacks, or whose digest is wrong."""
-    return [
-        name
-        for name, sha256 in model.sha256.items()
-        if not (folder / name).is_file() or sha256_of(folder / name) != sha256
-    ]
+    return [name for name, sha256 in model.sha256.items() if not _has(folder / name, sha256)]
+
+
+def _has(path: Path, sha256: str) -> bool:
+    """Return True if a path is a file with this digest."""
+    try:
+        return path.is_file() and sha256_of(path) == sha256
+    except FileNotFoundError:  # Another process has just moved the damaged model.
+        return False
 
 
 def _unpack(archive: Path, target: Path, model: KnownModel, say: Callable[[str], None]) -> None:
@@ -114,7 +119,8 @@ def _unpack(archive: Path, target: Path, model: KnownModel, say: Callable[[str],
             raise CapabilityError(
                 f"{archive.name} is not the model: {', '.join(wrong)} missing or of another SHA-256"
             )
-        if target.exists():
+        # There is no such folder if nothing was installed, or if another process has moved it.
+        with suppress(FileNotFoundError):
             target.rename(scratch / "damaged")
         for name in model.sha256:
             flush(fresh / name)

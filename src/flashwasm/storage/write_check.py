@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 __all__ = ["check_writable"]
@@ -37,8 +38,17 @@ def _obstacle(target: Path) -> int | None:
     if not folder.is_dir():
         return errno.ENOTDIR
     # A device or a pipe is written to directly; any other file is replaced by a new one.
-    place = target if target.exists() and not target.is_file() else folder
+    place = target if _is_special(target) else folder
     if os.access(place, os.W_OK):
         return None
     read_only = hasattr(os, "statvfs") and os.statvfs(place).f_flag & os.ST_RDONLY
     return errno.EROFS if read_only else errno.EACCES
+
+
+def _is_special(path: Path) -> bool:
+    """Return True if a path exists and is not a regular file."""
+    # Asked once: with two questions, a file that is removed between them would be special.
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False

@@ -4,6 +4,7 @@ import re
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,23 @@ def test_groups_say_why(reports):
     assert sorted(len(group.members) for group in others) == [1, 1, 1]
     assert any("no frame outside tests" in group.reason for group in others)
     assert cluster_failures([]) == []
+
+
+@pytest.mark.parametrize("question", ["exists", "is_file", "parent"])
+def test_another_process_may_create_the_library_at_any_moment(monkeypatch, question):
+    asked, made = getattr(Path, question), []
+
+    def answer(path):
+        found = asked.fget(path) if question == "parent" else asked(path)
+        if not made and path.name == "defects.db":
+            made.append(path)
+            FailureLibrary("defects.db", create=True).learn("theirs", [failure()])
+        return found
+
+    monkeypatch.setattr(Path, question, property(answer) if question == "parent" else answer)
+    FailureLibrary("defects.db", create=True).learn("ours", [failure(message="other")])
+    assert made
+    assert set(FailureLibrary("defects.db").defects) == {"theirs", "ours"}
 
 
 def test_failures_are_new_known_or_regressed():

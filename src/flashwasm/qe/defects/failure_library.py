@@ -56,14 +56,15 @@ class FailureLibrary:
     def __init__(self, path: str | Path, *, create: bool = False) -> None:
         self.path = checked_path(path)
         flag(create, "create")
-        if not self.path.is_file():
-            if self.path.exists() or not create:
-                raise ShapeError(
-                    f"library {str(self.path)!r} does not exist or is not a file; "
-                    "`flashwasm defects learn` makes one"
-                )
+        # Another process may create the file between any two of these lines.
+        if create and not self.path.exists():
             create_library(self.path)
-        elif create and is_empty(self.path):
+        if not self.path.is_file():
+            raise ShapeError(
+                f"library {str(self.path)!r} does not exist or is not a file; "
+                "`flashwasm defects learn` makes one"
+            )
+        if create and is_empty(self.path):
             create_library(self.path)
         self._known = KnownFailures(*read_library(self.path))
 
