@@ -14,11 +14,13 @@ __all__ = [
     "COLLECTING_HOOKS",
     "EXAMPLE_RUNNERS",
     "FUNCTION_EXAMINERS",
+    "HARMLESS_ATTRIBUTES",
     "HOOKS_FOR_ALL_TESTS",
     "IMPORTERS_BY_STRING",
     "LAYOUT_CHECKERS",
     "LINE_LIBRARIES",
     "MODULE_RUNNERS",
+    "NAMESPACES",
     "PROCESS_NAMES",
     "SOURCE_LIBRARIES",
     "UNPICKLERS",
@@ -61,6 +63,21 @@ PROCESS_NAMES = {
     *("billiard", "joblib", "loky", "mpire", "multiprocess", "pathos", "plumbum", "ptyprocess"),
     *("InterpreterPoolExecutor", "settrace", "start_new_thread"),
 }
+# Functions of these modules that start no program, and their constants and exceptions. A mention of
+# the module does not count if it only calls such a function (`program_starts`).
+HARMLESS_ATTRIBUTES = {
+    "joblib": {"__version__", "cpu_count", "dump", "effective_n_jobs", "hash", "load"},
+    "multiprocessing": {
+        *("AuthenticationError", "ProcessError", "TimeoutError", "cpu_count", "freeze_support"),
+        *("get_all_start_methods", "get_start_method", "set_start_method"),
+    },
+    "subprocess": {
+        *("CalledProcessError", "CompletedProcess", "DEVNULL", "PIPE", "STDOUT"),
+        *("SubprocessError", "TimeoutExpired", "list2cmdline"),
+    },
+}
+# Names with which a function may find an imported module by a computed name (`program_starts`).
+NAMESPACES = {"__dict__", "eval", "exec", "globals", "locals", "modules", "vars"}
 # Names with which a test file runs lines that coverage.py does not record: those of other programs,
 # which may import any module, and those that run while the recording is disabled. The tests of such
 # a file always run, and it may depend on each file of the project (`module_imports`).

@@ -48,9 +48,11 @@ def test_files_of_which_no_line_ran_are_not_read(project, monkeypatch):
 def test_the_reason_names_the_file_that_starts_a_program(project):
     folder = project / "tests/programs"
     folder.mkdir()
-    (folder / "conftest.py").write_text("import multiprocessing\n")
+    fixture = "@pytest.fixture(autouse=True)\ndef program():\n    multiprocessing.Process\n"
+    (folder / "conftest.py").write_text(f"import multiprocessing, pytest\n\n{fixture}")
     (folder / "test_web.py").write_text("def test_web():\n    pass\n")
-    (project / "tests/test_own.py").write_text("import subprocess\n\ndef test_own():\n    pass\n")
+    own = "import subprocess\n\nsubprocess.getoutput('')\n\ndef test_own():\n    pass\n"
+    (project / "tests/test_own.py").write_text(own)
     reasons = {one.test.name: one.reason for one in select(project).sure}
     starts = "may start a program that coverage does not record"
     assert f"its file depends on tests/programs/conftest.py, which {starts}" in reasons["test_web"]

@@ -14,9 +14,8 @@ from flashwasm.qe.changes.functions.function_lines import (
     function_lines,
     last_statements,
 )
-from flashwasm.qe.changes.imports.project_files import text_of
-from flashwasm.qe.changes.known_names import PROCESS_NAMES
 from flashwasm.qe.suites.parametrize_literals import literal_cases
+from flashwasm.qe.suites.source_files import is_test_file
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.imports.import_graph import ImportGraph
@@ -93,6 +92,15 @@ class CoverageEvidence:
         names = self._names.get(file, [])
         return names[0] if len(names) == 1 else None
 
+    def never_ran(self, file: Path) -> bool:
+        """Return True for a test file of which no line ran, so that it was not even imported.
+
+        coverage.py lists the files of the measured folders, also those that did not run. pytest
+        imports plugins and helpers before the recording starts, but no test files.
+        """
+        listed = is_test_file(file) and self.name_of(file) is not None
+        return listed and file not in self.measured
+
     def runners(self, name: str, lines: Iterable[int]) -> set[str]:
         """Return the node ids of the tests that ran at least one of the given lines of a file.
 
@@ -124,20 +132,14 @@ class CoverageEvidence:
         The database records only the first caller of such a function. Later callers depend on the
         lines behind it without running any.
         """
-        return any(
-            not self.runners(name, lines).isdisjoint(tests)
-            for name, structure in self._structures.values()
-            for lines in (*structure.cached, *structure.named(self._wrapped))
-        )
+        return any(True for _ in self.caching_files(tests))
 
-    def running_processes(self) -> Iterator[tuple[Path, set[str]]]:
-        """Yield files with functions that start other programs, with the tests that ran one."""
-        for file, name in self._run.items():
-            if self._graph.is_beside_tests(file) or not _may_start_process(file):
-                continue
-            structure = function_lines(file)
-            for lines in structure.running if structure is not None else ():
-                yield file, self.runners(name, lines)
+    def caching_files(self, tests: Collection[str]) -> Iterator[Path]:
+        """Yield the files with a function that caches its results and that one of the tests ran."""
+        for file, (name, structure) in self._structures.items():
+            caching = (*structure.cached, *structure.named(self._wrapped))
+            if any(not self.runners(name, lines).isdisjoint(tests) for lines in caching):
+                yield file
 
     def late_imports(self, tests: Collection[str]) -> Iterator[Path]:
         """Yield the files that one of the given tests imported first.
@@ -152,7 +154,7 @@ class CoverageEvidence:
                 if importers and importers <= set(tests) and structure.calls_at_import:
                     yield file
 
-    def later_callers(self, tests: set[str]) -> set[str]:
+    def later_callers(self, tests: set[str], files: Collection[Path] | None = None) -> set[str]:
         """Return the tests that may use results which the given tests stored in a cache.
 
         A caching function (see `FunctionLines.lazy`) has lines that only some callers run, such as
@@ -164,10 +166,13 @@ class CoverageEvidence:
         ----------
         tests : set of str
             Node ids of the tests that ran some function.
+        files : collection of pathlib.Path, optional
+            Files whose caching functions count. None means all files.
         """
         found: set[str] = set()
-        ran_by_tests = (one for one in self._structures.values() if self.covered(one[0]))
-        for name, structure in ran_by_tests:
+        for file, (name, structure) in self._structures.items():
+            if (files is not None and file not in files) or not self.covered(name):
+                continue
             for lines in structure.lazy:
                 callers = self.runners(name, lines)
                 some = (self.runners(name, [line]) for line in lines)
@@ -197,7 +202,7 @@ class CoverageEvidence:
         return found
 
     @cached_property
-    def _run(self) -> dict[Path, str]:
+    def measured(self) -> dict[Path, str]:
         """The database's name of each file of which any line ran."""
         return {
             file: names[0]
@@ -210,8 +215,8 @@ class CoverageEvidence:
         """The database's name and the functions of each file of which any line ran."""
         found = {}
         with progress_report("reading the files that tests ran", show=self._progress) as advance:
-            for done, (file, name) in enumerate(self._run.items()):
-                advance(done, len(self._run))
+            for done, (file, name) in enumerate(self.measured.items()):
+                advance(done, len(self.measured))
                 lines = function_lines(file, has_tests=self._graph.is_beside_tests(file))
                 if lines is not None:
                     found[file] = name, lines
@@ -276,9 +281,3 @@ def _common_prefix(tests: Sequence[CollectedTest], recorded: set[str]) -> str:
         return sum(name.removeprefix(folder) in recorded for name in names)
 
     return max(sorted(folders, key=len), key=known)
-
-
-def _may_start_process(file: Path) -> bool:
-    """Return True if a file may start another program, so that it must be parsed."""
-    text = text_of(file)
-    return any(name in text for name in (*PROCESS_NAMES, "system"))

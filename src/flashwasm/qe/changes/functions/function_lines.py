@@ -10,8 +10,6 @@ from pathlib import Path
 from flashwasm.qe.changes.functions.confined_functions import confined_functions
 from flashwasm.qe.changes.functions.import_calls import calls_project_at_import
 from flashwasm.qe.changes.functions.kept_state import caches_results, keeps_state, wrapped_functions
-from flashwasm.qe.changes.known_names import PROCESS_NAMES
-from flashwasm.qe.suites.expressions import dotted_name
 from flashwasm.qe.suites.syntax_trees import (
     DEFINITION_NODES,
     FUNCTION_NODES,
@@ -22,7 +20,7 @@ from flashwasm.qe.suites.syntax_trees import (
     try_parse,
 )
 
-__all__ = ["FunctionLines", "function_lines", "function_lines_of", "last_statements"]
+__all__ = ["FunctionLines", "body_lines", "function_lines", "function_lines_of", "last_statements"]
 
 
 class FunctionLines:
@@ -53,7 +51,7 @@ class FunctionLines:
         self._inside_tests = {inner for test in tests for inner in ast.walk(test)}
         self._outside_tests = [node for node in self._nodes if node not in self._inside_tests]
         # A function inside another one has fewer lines than that.
-        self.functions = sorted((_body(node) for node in self._nodes), key=len)
+        self.functions = sorted((body_lines(node) for node in self._nodes), key=len)
         self.bodies: set[int] = set().union(*self.functions)
 
     @cached_property
@@ -64,7 +62,7 @@ class FunctionLines:
         """
         lambdas = (node for node in self._wrapped if isinstance(node, ast.Lambda))
         found = [set(range(node.lineno, (node.end_lineno or 0) + 1)) for node in lambdas]
-        return found + [_body(node) for node in self._outside_tests if caches_results(node)]
+        return found + [body_lines(node) for node in self._outside_tests if caches_results(node)]
 
     @cached_property
     def wrapped(self) -> set[str]:
@@ -73,7 +71,7 @@ class FunctionLines:
 
     def named(self, names: Collection[str]) -> list[set[int]]:
         """Return the lines of the body of each function with one of some names."""
-        return [_body(node) for node in self._outside_tests if node.name in names]
+        return [body_lines(node) for node in self._outside_tests if node.name in names]
 
     @cached_property
     def lazy(self) -> list[set[int]]:
@@ -83,15 +81,7 @@ class FunctionLines:
         """
         others = (node for node in self._outside_tests if not caches_results(node))
         confined = confined_functions(self._tree)
-        return [_body(node) for node in others if keeps_state(node, confined=node in confined)]
-
-    @cached_property
-    def running(self) -> list[set[int]]:
-        """Lines of the body of each function that mentions a start of another program.
-
-        If the file mentions one elsewhere, all lines of functions are included as one set.
-        """
-        return _running(self._tree, self.functions, self.bodies)
+        return [body_lines(node) for node in others if keeps_state(node, confined=node in confined)]
 
     @cached_property
     def kinds(self) -> dict[str, list[tuple[str | None, bool]]]:
@@ -175,34 +165,6 @@ def _is_constant(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-def _running(tree: ast.Module, functions: list[set[int]], bodies: set[int]) -> list[set[int]]:
-    """Return the lines of the innermost functions that mention a start of another program."""
-    names = {*PROCESS_NAMES, *_aliases_of_processes(tree)}
-    found: list[set[int]] = []
-    for node in ast.walk(tree):
-        if mentioned_name(node) in names or _is_os_system(node):
-            line = getattr(node, "lineno", 0)
-            found.append(next((own for own in functions if line in own), bodies))
-    return found
-
-
-def _aliases_of_processes(tree: ast.Module) -> Iterator[str]:
-    """Yield the names under which a file imports a start of another program."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            modules = ((one.name.partition(".")[0], one.asname) for one in node.names)
-            yield from (alias for module, alias in modules if alias and module in PROCESS_NAMES)
-        elif isinstance(node, ast.ImportFrom):
-            whole = (node.module or "").partition(".")[0] in PROCESS_NAMES
-            listed = [one for one in node.names if whole or one.name in {*PROCESS_NAMES, "system"}]
-            yield from (one.asname or one.name for one in listed)
-
-
-def _is_os_system(node: ast.AST) -> bool:
-    """Return True if a node of the syntax tree is the function `os.system`."""
-    return isinstance(node, ast.Attribute) and dotted_name(node) == "os.system"
-
-
 def _kinds(node: ast.AST, scope: str) -> Iterator[tuple[str, tuple[str | None, bool]]]:
     """Yield the dotted name of each function below a node, its docstring, and if it is a generator.
 
@@ -232,8 +194,14 @@ def _own_lines(node: ast.stmt) -> range:
     return range(node.lineno, max(node.lineno + 1, first.lineno))
 
 
-def _body(node: FunctionNode) -> set[int]:
-    """Return the lines of a function's body, without its docstring."""
+def body_lines(node: FunctionNode) -> set[int]:
+    """Return the lines of a function's body, without its docstring.
+
+    Parameters
+    ----------
+    node : ast.FunctionDef or ast.AsyncFunctionDef
+        The function.
+    """
     first = node.body[0]
     start = first.lineno
     if ast.get_docstring(node, clean=False) is not None:

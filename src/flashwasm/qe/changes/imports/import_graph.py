@@ -53,6 +53,8 @@ class ImportGraph:
         Python files of the project, including those that the change deletes.
     explored : set of pathlib.Path
         Those of the files that the tests depend on, and the tests themselves.
+    processes : set of pathlib.Path
+        Those of the explored files that belong to the tests and mention a start of another program.
     """
 
     def __init__(
@@ -85,19 +87,34 @@ class ImportGraph:
         # Files that import each file, as far as the tests reach.
         self._importers: dict[Path, set[Path]] = {}
         self._unfollowed: set[Path] = set()
-        self._processes: set[Path] = set()
+        self.processes: set[Path] = set()
         self._inspecting: set[Path] = set()
         self._fixtures_by_name: set[Path] = set()
         with progress_report("following imports", show=progress) as advance:
             self._explore([*self._tests, *programs], advance)
 
     def dependents(self, file: Path) -> set[Path]:
-        """Return a file, and the files that import it directly or indirectly."""
-        return self.closure({file} | self._unfollowed)
+        """Return a file, and the files that import it, also in a program that they start."""
+        return self.closure({file} | self._unfollowed | self.processes)
+
+    def importers(self, file: Path) -> set[Path]:
+        """Return the files that may import a file in their own process, directly or indirectly."""
+        return self.closure({file} | self._unfollowed) - {file}
 
     def closure(self, start: Collection[Path]) -> set[Path]:
         """Return the given files, and all files that import one of them directly or indirectly."""
-        return set(self._origins(start))
+        return set(self.origins(start))
+
+    def origins(self, start: Iterable[Path]) -> dict[Path, Path]:
+        """Return the given files and all that import one, each with the nearest of the given."""
+        found = {file: file for file in start}
+        waiting = list(found)
+        for file in waiting:
+            for importer in self._importers.get(file, ()):
+                if importer not in found:
+                    found[importer] = found[file]
+                    waiting.append(importer)
+        return found
 
     def distances(self, file: Path) -> dict[Path, int]:
         """Return the length of the shortest chain of imports from each file to a file.
@@ -112,13 +129,6 @@ class ImportGraph:
                     found[importer] = found[other] + 1
                     waiting.append(importer)
         return found
-
-    def running_processes(self) -> dict[Path, Path]:
-        """Return the files that start other programs, and those that import such a file.
-
-        With each one, return the file that starts a program and takes the fewest imports to reach.
-        """
-        return self._origins(sorted(self._processes))
 
     def inspecting(self) -> set[Path]:
         """Return the files that examine functions as text or code, and those that import one."""
@@ -154,17 +164,6 @@ class ImportGraph:
         special = is_test_file(file) or file.name == "conftest.py"
         return special or file in self._tests or not TEST_FOLDERS.isdisjoint(parts)
 
-    def _origins(self, start: Iterable[Path]) -> dict[Path, Path]:
-        """Return the given files and all that import one of them, each with the nearest of them."""
-        found = {file: file for file in start}
-        waiting = list(found)
-        for file in waiting:
-            for importer in self._importers.get(file, ()):
-                if importer not in found:
-                    found[importer] = found[file]
-                    waiting.append(importer)
-        return found
-
     def _explore(self, waiting: list[Path], advance: Callable[[int, int], None]) -> None:
         """Read the given files and every file that they import directly or indirectly."""
         seen = set(waiting)
@@ -181,8 +180,7 @@ class ImportGraph:
                 self._fixtures_by_name.add(file)
             if imports.processes and beside:
                 # What another program imports is not known.
-                self._unfollowed.add(file)
-                self._processes.add(file)
+                self.processes.add(file)
             needed = self._needed(file, imports)
             if beside:
                 needed |= self._plugins | set(self._conftests(file))

@@ -136,14 +136,15 @@ class _ImportReader:
             if first in self._aliases:
                 self._names.add(f"{self._aliases[first]}.{rest}")
         unfollowed = self._by_string > 0 or not MODULE_RUNNERS.isdisjoint(self._mentioned)
-        unfollowed = unfollowed or not UNPICKLERS.isdisjoint(self._attributes)
+        names = self._names | self._stated
+        unfollowed = unfollowed or not UNPICKLERS.isdisjoint(self._attributes | names)
         unrecorded = not UNRECORDED_NAMES.isdisjoint(self._mentioned)
         return ModuleImports(
-            self._names | self._stated,
+            names,
             self._stated,
             self._relative,
             unfollowed,
-            unrecorded or "os.system" in self._attributes,
+            unrecorded or "os.system" in self._attributes | names,
             self._line_numbers or not FUNCTION_EXAMINERS.isdisjoint(self._mentioned),
             "getfixturevalue" in self._mentioned,
         )

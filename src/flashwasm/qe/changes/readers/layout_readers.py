@@ -83,7 +83,7 @@ class LayoutReaders:
         """The files that examine sources or lines, that start programs, or that import one."""
         found = self._with(_INSPECTS) | self._with(_LIBRARIES)
         found |= {file for file in self._with(_EXPECTS) if self._graph.is_beside_tests(file)}
-        return self._graph.closure(found).union(self._graph.running_processes())
+        return self._graph.closure(found | self._graph.processes)
 
     @cached_property
     def _listing(self) -> set[Path]:

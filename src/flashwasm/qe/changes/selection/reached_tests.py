@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from flashwasm.qe.changes.coverage.coverage_evidence import CoverageEvidence
 from flashwasm.qe.changes.coverage.measured_change import MeasuredChange
+from flashwasm.qe.changes.coverage.starting_tests import StartingTests
 from flashwasm.qe.changes.diffs.file_versions import file_versions
 from flashwasm.qe.changes.imports.import_graph import ImportGraph, project_root
 from flashwasm.qe.changes.known_names import HOOKS_FOR_ALL_TESTS
@@ -128,12 +129,14 @@ class ReachedTests:
         self._add(evidence.unknown, "the coverage database does not know it")
         starts = "may start a program that coverage does not record"
         files: dict[str, set[Path]] = {}
-        for file, starter in self.graph.running_processes().items():
+        naming = self._files.tests_in(self.graph.naming_fixtures())
+        starting = StartingTests(self.graph, evidence, naming)
+        for file, starter in self.graph.origins(sorted(starting.files)).items():
             why = starts if file == starter else f"depends on {self._name(starter)}, which {starts}"
             files.setdefault(why, set()).add(file)
         for why, those in files.items():
             self._add_in(those, f"its file {why}")
-        for file, tests in evidence.running_processes():
+        for file, tests in starting.ran:
             self._add(tests, f"it ran a function of {self._name(file)} that {starts}")
 
     def _add_python(self, change: ChangedFile) -> None:
