@@ -34,14 +34,14 @@ def test_files_of_which_no_line_ran_are_not_read(project, monkeypatch):
     )
     read = []
 
-    def function_lines(path, **options):
+    def parse_file(path):
         read.append(path.name)
-        return actual(path, **options)
+        return actual(path)
 
-    actual = coverage_evidence.function_lines
-    monkeypatch.setattr(coverage_evidence, "function_lines", function_lines)
+    actual = coverage_evidence.parse_file
+    monkeypatch.setattr(coverage_evidence, "parse_file", parse_file)
     select(project)
-    assert "limits.py" in read
+    assert "orders.py" in read
     assert "unused.py" not in read
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING
@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 from flashwasm.progress_bar import progress_report
 from flashwasm.qe.changes.functions.function_lines import (
     FunctionLines,
-    function_lines,
     last_statements,
 )
 from flashwasm.qe.suites.parametrize_literals import literal_cases
-from flashwasm.qe.suites.source_files import is_test_file
+from flashwasm.qe.suites.syntax_trees import parse_file, try_parse
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.imports.import_graph import ImportGraph
@@ -42,6 +41,8 @@ class CoverageEvidence:
         Folder that node ids are relative to.
     graph : ImportGraph
         Files of the project.
+    before : mapping of pathlib.Path to str
+        Sources of the changed files before the change, when the database was recorded.
     progress : bool, default False
         True to show progress on stderr.
 
@@ -57,10 +58,12 @@ class CoverageEvidence:
         tests: Sequence[CollectedTest],
         rootdir: Path,
         graph: ImportGraph,
+        before: Mapping[Path, str],
         *,
         progress: bool = False,
     ) -> None:
         self._coverage = coverage
+        self._before = before
         self._progress = progress
         self._graph = graph
         ran = {name for i, name in enumerate(coverage.tests) if len(coverage.row(i))}
@@ -93,13 +96,12 @@ class CoverageEvidence:
         return names[0] if len(names) == 1 else None
 
     def never_ran(self, file: Path) -> bool:
-        """Return True for a test file of which no line ran, so that it was not even imported.
+        """Return True if no line of a measured file ran since the recording started.
 
-        coverage.py lists the files of the measured folders, also those that did not run. pytest
-        imports plugins and helpers before the recording starts, but no test files.
+        coverage.py lists the files of the measured folders, also those that did not run. The import
+        of a test file is part of the recording. A plugin or a helper may have been imported before.
         """
-        listed = is_test_file(file) and self.name_of(file) is not None
-        return listed and file not in self.measured
+        return self.name_of(file) is not None and file not in self.measured
 
     def runners(self, name: str, lines: Iterable[int]) -> set[str]:
         """Return the node ids of the tests that ran at least one of the given lines of a file.
@@ -217,9 +219,11 @@ class CoverageEvidence:
         with progress_report("reading the files that tests ran", show=self._progress) as advance:
             for done, (file, name) in enumerate(self.measured.items()):
                 advance(done, len(self.measured))
-                lines = function_lines(file, has_tests=self._graph.is_beside_tests(file))
-                if lines is not None:
-                    found[file] = name, lines
+                text = self._before.get(file)
+                tree = parse_file(file) if text is None else try_parse(text)
+                if tree is not None:
+                    beside = self._graph.is_beside_tests(file)
+                    found[file] = name, FunctionLines(tree, has_tests=beside)
         return found
 
     @cached_property

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flashwasm.qe.changes.functions.function_lines import function_lines
 from flashwasm.qe.changes.functions.starting_files import starting_files
+from flashwasm.qe.suites.source_files import is_test_file
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.coverage.coverage_evidence import CoverageEvidence
@@ -25,6 +26,8 @@ class StartingTests:
         Files of the project.
     evidence : CoverageEvidence
         The coverage database.
+    before : mapping of pathlib.Path to str
+        Sources of the changed files before the change, when the database was recorded.
     naming : set of str
         Node ids of the tests that may set up a fixture by its name.
 
@@ -37,18 +40,22 @@ class StartingTests:
         what one started.
     """
 
-    def __init__(self, graph: ImportGraph, evidence: CoverageEvidence, naming: set[str]) -> None:
+    def __init__(
+        self,
+        graph: ImportGraph,
+        evidence: CoverageEvidence,
+        before: Mapping[Path, str],
+        naming: set[str],
+    ) -> None:
         self.files: set[Path] = set()
         self.ran: list[tuple[Path, set[str]]] = []
         self._graph = graph
         self._evidence = evidence
-        for file, found in starting_files(graph, evidence.measured).items():
-            if evidence.never_ran(file):
+        for file, found in starting_files(graph, evidence.measured, before).items():
+            if evidence.never_ran(file) and self._is_unused(file, found):
                 continue
             name = evidence.measured.get(file)
-            runs = (
-                [] if name is None else [evidence.runners(name, n) for n in _lines_of(file, found)]
-            )
+            runs = [] if name is None else [evidence.runners(name, n) for n in _lines_of(found)]
             self.ran += [(file, tests) for tests in runs]
             if not found.of_tests:
                 continue
@@ -56,8 +63,16 @@ class StartingTests:
             for tests in runs:
                 self._add_later_users(file, tests, users)
             by_name = any(not naming.isdisjoint(tests) for tests in runs)
-            if found.everywhere or by_name or not _is_recorded(file, found, name, evidence):
+            if found.everywhere or by_name or not _is_recorded(found, name, evidence):
                 self.files.add(file)
+
+    def _is_unused(self, file: Path, found: StartingFile) -> bool:
+        """Return True if a file started no program for a test, provided that no line of it ran.
+
+        The import of a helper may have started one before the recording.
+        """
+        helps = found.everywhere or self._graph.is_beside_tests(file)
+        return is_test_file(file) or not helps
 
     def _add_later_users(self, file: Path, tests: set[str], users: set[Path]) -> None:
         """Add what may use a program that a starting function keeps for later callers.
@@ -78,26 +93,22 @@ class StartingTests:
             self.ran.append((file, self._evidence.later_callers(tests, users)))
 
 
-def _is_recorded(
-    file: Path, found: StartingFile, name: str | None, evidence: CoverageEvidence
-) -> bool:
+def _is_recorded(found: StartingFile, name: str | None, evidence: CoverageEvidence) -> bool:
     """Return True if only the tests that ran a starting function of a file depend on its program.
 
     A function that ran outside of tests, or in a fixture, may start a program for other tests. So
     may one that ran before the recording started, and then the import of its file is not recorded.
     """
-    structure = function_lines(file)
-    if name is None or structure is None:
+    if name is None:
         return False
     outside, fixtures = evidence.outside_tests(name)
     apart = all((outside | fixtures).isdisjoint(lines) for lines in found.starts.functions)
-    return apart and not outside <= structure.bodies
+    return apart and not outside <= found.bodies
 
 
-def _lines_of(file: Path, found: StartingFile) -> list[set[int]]:
+def _lines_of(found: StartingFile) -> list[set[int]]:
     """Return the lines of the functions of a file that may start a program.
 
     They are those of all functions if a mention elsewhere in the file may do anything.
     """
-    structure = function_lines(file) if found.starts.anywhere else None
-    return found.starts.functions if structure is None else [structure.bodies]
+    return [found.bodies] if found.starts.anywhere else found.starts.functions

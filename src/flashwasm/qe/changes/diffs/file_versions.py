@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from flashwasm.qe.changes.diffs.unified_diff import ChangedFile
 
-__all__ = ["FileVersions", "file_versions"]
+__all__ = ["FileVersions", "file_versions", "sources_before"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,27 @@ def file_versions(path: Path, change: ChangedFile) -> FileVersions | None:
         return None
     old_of = {new: old for old, new in other.numbers.items()}
     return FileVersions("\n".join(present), other.text, old_of)
+
+
+def sources_before(
+    changes: Iterable[ChangedFile], find: Callable[[str], set[Path]]
+) -> dict[Path, str]:
+    """Return the sources of the changed Python files before the change, as far as they are known.
+
+    Parameters
+    ----------
+    changes : iterable of ChangedFile
+        Changed files.
+    find : callable
+        Function that returns the files that a path in the diff may refer to.
+    """
+    found = {}
+    for change in changes:
+        for file in find(change.path) | find(change.old_path):
+            versions = file_versions(file, change) if file.suffix == ".py" else None
+            if versions is not None:
+                found[file] = versions.before
+    return found
 
 
 class _Side(NamedTuple):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flashwasm.qe.changes.functions.function_lines import FunctionLines
 from flashwasm.qe.changes.functions.program_starts import OS_MODULES, ProgramStarts, program_starts
 from flashwasm.qe.changes.imports.project_files import text_of
 from flashwasm.qe.changes.known_names import PROCESS_NAMES, UNRECORDED_NAMES
-from flashwasm.qe.suites.syntax_trees import parse_file
+from flashwasm.qe.suites.syntax_trees import parse_file, try_parse
 
 if TYPE_CHECKING:
     import ast
@@ -36,14 +37,19 @@ class StartingFile:
         True if the file belongs to the tests, or gets at a start through a file of the tests.
     everywhere : bool
         True if any test that depends on the file may depend on a program that it starts.
+    bodies : set of int
+        Lines of all functions of the file.
     """
 
     starts: ProgramStarts
     of_tests: bool
     everywhere: bool
+    bodies: set[int]
 
 
-def starting_files(graph: ImportGraph, measured: Collection[Path]) -> dict[Path, StartingFile]:
+def starting_files(
+    graph: ImportGraph, measured: Collection[Path], before: Mapping[Path, str]
+) -> dict[Path, StartingFile]:
     """Return the files that may start another program.
 
     Parameters
@@ -52,22 +58,28 @@ def starting_files(graph: ImportGraph, measured: Collection[Path]) -> dict[Path,
         Files of the project.
     measured : collection of pathlib.Path
         Files to examine in addition to those that the tests import.
+    before : mapping of pathlib.Path to str
+        Sources of the changed files before the change. The lines are those of these sources.
     """
-    search = _Search(graph, graph.explored.union(measured))
+    search = _Search(graph, graph.explored.union(measured), before)
     return {file: search.result(file) for file in search.found if search.may_start(file)}
 
 
 class _Search:
     """A search that goes from files with a start to those that use the names that these give it."""
 
-    def __init__(self, graph: ImportGraph, files: Collection[Path]) -> None:
+    def __init__(
+        self, graph: ImportGraph, files: Collection[Path], before: Mapping[Path, str]
+    ) -> None:
         self.found: dict[Path, ProgramStarts] = {}
         self._graph = graph
+        self._before = before
         self._trees: dict[Path, ast.Module | None] = {}
         # What each file may import from others, and the part of it that comes from tests.
         self._others: dict[Path, ProgramStarts] = defaultdict(ProgramStarts)
         self._from_tests: dict[Path, set[str]] = defaultdict(set)
-        words = {file: frozenset(_WORD.findall(text_of(file))) for file in files}
+        texts = {file: before[file] if file in before else text_of(file) for file in files}
+        words = {file: frozenset(_WORD.findall(text)) for file, text in texts.items()}
         waiting = {file for file, own in words.items() if own & self._table(file)}
         waiting |= {file for file, own in words.items() if "system" in own and own & OS_MODULES}
         while waiting:
@@ -88,7 +100,10 @@ class _Search:
         starts = self.found[file]
         beside = self._graph.is_beside_tests(file)
         everywhere = starts.anywhere if beside else starts.anywhere & self._from_tests[file]
-        return StartingFile(starts, beside or bool(self._from_tests[file]), bool(everywhere))
+        of_tests = beside or bool(self._from_tests[file])
+        tree = self._trees[file]
+        bodies = set() if tree is None else FunctionLines(tree).bodies
+        return StartingFile(starts, of_tests, bool(everywhere), bodies)
 
     def _users(self, file: Path) -> set[Path]:
         """Return the files that may get at a start through a file."""
@@ -116,7 +131,8 @@ class _Search:
         """Read the starts of one file, by the names that are known so far."""
         beside = self._graph.is_beside_tests(file)
         if file not in self._trees:
-            self._trees[file] = parse_file(file)
+            text = self._before.get(file)
+            self._trees[file] = parse_file(file) if text is None else try_parse(text)
         if (tree := self._trees[file]) is None:
             return ProgramStarts(anywhere={file.name} if beside else set())
         return program_starts(tree, self._table(file), self._others[file], of_tests=beside)

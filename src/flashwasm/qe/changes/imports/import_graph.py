@@ -55,6 +55,8 @@ class ImportGraph:
         Those of the files that the tests depend on, and the tests themselves.
     processes : set of pathlib.Path
         Those of the explored files that belong to the tests and mention a start of another program.
+    inspecting : set of pathlib.Path
+        Those of the explored files that belong to the tests and examine functions as text or code.
     """
 
     def __init__(
@@ -88,7 +90,7 @@ class ImportGraph:
         self._importers: dict[Path, set[Path]] = {}
         self._unfollowed: set[Path] = set()
         self.processes: set[Path] = set()
-        self._inspecting: set[Path] = set()
+        self.inspecting: set[Path] = set()
         self._fixtures_by_name: set[Path] = set()
         with progress_report("following imports", show=progress) as advance:
             self._explore([*self._tests, *programs], advance)
@@ -129,10 +131,6 @@ class ImportGraph:
                     found[importer] = found[other] + 1
                     waiting.append(importer)
         return found
-
-    def inspecting(self) -> set[Path]:
-        """Return the files that examine functions as text or code, and those that import one."""
-        return self.closure(self._inspecting)
 
     def naming_fixtures(self) -> set[Path]:
         """Return the files that may set up fixtures while a test runs, and their importers."""
@@ -175,7 +173,7 @@ class ImportGraph:
             if imports.unfollowed:
                 self._unfollowed.add(file)
             if beside and imports.inspects:
-                self._inspecting.add(file)
+                self.inspecting.add(file)
             if beside and imports.fixture_by_name:
                 self._fixtures_by_name.add(file)
             if imports.processes and beside:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from flashwasm.qe.changes.coverage.coverage_evidence import CoverageEvidence
 from flashwasm.qe.changes.coverage.measured_change import MeasuredChange
 from flashwasm.qe.changes.coverage.starting_tests import StartingTests
-from flashwasm.qe.changes.diffs.file_versions import file_versions
+from flashwasm.qe.changes.diffs.file_versions import file_versions, sources_before
 from flashwasm.qe.changes.imports.import_graph import ImportGraph, project_root
 from flashwasm.qe.changes.known_names import HOOKS_FOR_ALL_TESTS
 from flashwasm.qe.changes.readers.documentation_files import documentation_readers
@@ -85,10 +85,11 @@ class ReachedTests:
         self._causes: dict[str, bool] = {}
         self._evidence = None
         if coverage is not None:
+            before = sources_before(changes, self.graph.find)
             self._evidence = CoverageEvidence(
-                coverage, index.tests, index.root, self.graph, progress=progress
+                coverage, index.tests, index.root, self.graph, before, progress=progress
             )
-            self._add_unrecorded(self._evidence)
+            self._add_unrecorded(self._evidence, before)
         # A test keeps its first reason. What it runs or imports says more than what it may read.
         for change in changes:
             if change.path.endswith(".py") or change.old_path.endswith(".py"):
@@ -124,13 +125,13 @@ class ReachedTests:
 
         return [one for one in self._files.hidden if is_reached(one.path)]
 
-    def _add_unrecorded(self, evidence: CoverageEvidence) -> None:
+    def _add_unrecorded(self, evidence: CoverageEvidence, before: Mapping[Path, str]) -> None:
         """Add the tests of which the coverage database does not have all lines."""
         self._add(evidence.unknown, "the coverage database does not know it")
         starts = "may start a program that coverage does not record"
         files: dict[str, set[Path]] = {}
         naming = self._files.tests_in(self.graph.naming_fixtures())
-        starting = StartingTests(self.graph, evidence, naming)
+        starting = StartingTests(self.graph, evidence, before, naming)
         for file, starter in self.graph.origins(sorted(starting.files)).items():
             why = starts if file == starter else f"depends on {self._name(starter)}, which {starts}"
             files.setdefault(why, set()).add(file)
@@ -175,7 +176,7 @@ class ReachedTests:
         """Add the tests that may read a changed file as text."""
         others = self.graph.explored - self._beside_tests
         readers = source_readers(file, self._beside_tests, self.graph.root, others)
-        self._add_in(self.graph.closure(readers), f"it may read {path}")
+        self._add_in(self.graph.closure(self._used(readers)), f"it may read {path}")
 
     def _add_layout_readers(self, file: Path, path: str) -> None:
         """Add the tests that may notice that comments and layout of a file change."""
@@ -219,7 +220,8 @@ class ReachedTests:
         reason why coverage may not show all of these tests. Then the tests of all files that depend
         on the changed file are added.
         """
-        examining = self.graph.dependents(file) & self.graph.inspecting()
+        inspecting = self.graph.closure(self._used(self.graph.inspecting))
+        examining = self.graph.dependents(file) & inspecting
         self._add_in(examining, f"it may examine the code of {change.path}")
         measured = MeasuredChange(change, file, evidence, name)
         for place, tests in measured.callers:
@@ -258,6 +260,13 @@ class ReachedTests:
         # A file whose imports cannot be followed only may depend on it.
         known = {one for file in files for one in self.graph.distances(file)}
         return bool(own or self._files.tests_in(known))
+
+    def _used(self, files: set[Path]) -> set[Path]:
+        """Return some files, without the test files that the recorded tests did not even import."""
+        evidence = self._evidence
+        if evidence is None:
+            return files
+        return {file for file in files if not (is_test_file(file) and evidence.never_ran(file))}
 
     def _add_in(self, files: set[Path], *reasons: str) -> None:
         """Add the tests in the given files."""
