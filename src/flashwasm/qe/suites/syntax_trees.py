@@ -14,6 +14,7 @@ __all__ = [
     "DEFINITION_NODES",
     "FUNCTION_NODES",
     "PARSE_ERRORS",
+    "TRY_NODES",
     "FunctionNode",
     "compiles",
     "inner_statements",
@@ -29,6 +30,8 @@ __all__ = [
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 FUNCTION_NODES = (ast.FunctionDef, ast.AsyncFunctionDef)
 DEFINITION_NODES = (*FUNCTION_NODES, ast.ClassDef)
+# Python 3.10 has no ``except*``.
+TRY_NODES: tuple[type[ast.AST], ...] = (ast.Try, getattr(ast, "TryStar", ast.Try))
 # What the parser raises for a source that is not Python. A null byte or a number of very many
 # digits is a value error, and a source that is nested too deeply one of the last two.
 PARSE_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError)
