@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from flashwasm.qe.defects.known_failures import Defect, Occurrence
+from flashwasm.qe.defects.library_connection import reserved
 from flashwasm.qe.defects.library_file import read_library, write_library
 from flashwasm.storage.atomic_files import replace_with
 from flashwasm.storage.scratch_files import scratch_path
@@ -32,6 +34,22 @@ def merge_libraries(target: Path, paths: Sequence[Path]) -> None:
     CorruptFileError, OSError
         If a file cannot be read or written.
     """
+    # If the target is a symbolic link, the file that it names is replaced.
+    target = Path(os.path.realpath(target))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    is_new = not target.exists()
+    with reserved(target):
+        try:
+            _replace(target, paths)
+        except BaseException:
+            # Nobody else may write now, so the empty file is the one that `reserved` created.
+            if is_new and target.exists() and not target.stat().st_size:
+                target.unlink()
+            raise
+
+
+def _replace(target: Path, paths: Sequence[Path]) -> None:
+    """Write the union of libraries to a scratch file, and move it to the target."""
     merged: dict[str, Defect] = {}
     failures: dict[str, dict[tuple[str, str], Occurrence]] = {}
     for path in paths:
@@ -45,7 +63,6 @@ def merge_libraries(target: Path, paths: Sequence[Path]) -> None:
             own.setdefault((one.fingerprint.test, one.text), one)
     names = sorted(merged, key=lambda name: -len(failures[name]))
     scratch = scratch_path(target.parent)
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
         write_library(
             scratch,
