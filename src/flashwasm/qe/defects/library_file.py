@@ -7,7 +7,7 @@ it converts it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -28,9 +28,11 @@ __all__ = [
     "create_library",
     "is_empty",
     "read_library",
-    "write_library",
+    "rewrite_library",
 ]
 
+# The defects, and the failures with the number of their defect.
+Content = tuple[list[Defect], list[Occurrence]]
 # SQLite stores this number, "FWDL" in ASCII, in the file's header to mark the type of the file.
 APPLICATION_ID = 0x4657444C
 VERSION = 2
@@ -76,11 +78,8 @@ def create_library(path: Path) -> None:
     with transaction(path) as database:
         # Another process may have created it in the meantime.
         if _version(database, path, application=0) == 0:
-            database.execute(_DEFECTS)
-            database.execute(_OCCURRENCES)
+            _create_tables(database)
             write_seal(database)
-            database.execute(f"pragma application_id = {APPLICATION_ID}")
-            database.execute(f"pragma user_version = {VERSION}")
 
 
 def is_empty(path: Path) -> bool:
@@ -92,7 +91,7 @@ def is_empty(path: Path) -> bool:
         return False
 
 
-def read_library(path: Path) -> tuple[list[Defect], list[Occurrence]]:
+def read_library(path: Path) -> Content:
     """Return the defects and the failures of a library.
 
     Raises
@@ -105,23 +104,10 @@ def read_library(path: Path) -> tuple[list[Defect], list[Occurrence]]:
         with closing(connect(path)) as database:
             # All statements below read the same snapshot of the file.
             database.execute("begin")
-            version = _version(database, path, application=APPLICATION_ID)
-            check_database(database)
-            if not is_sealed(database):
-                raise damaged(path, "its checksum differs")
-            query = "select id, resolved, name, note from defect order by id"
-            defects = [_checked(row, 2) for row in database.execute(query)]
-            rows = _occurrences(database, version)
+            return _content(database, path)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         # The message of SQLite's own error may quote damaged bytes, which are not UTF-8.
         raise damaged(path, one_line(error)) from error
-    at = {key: i for i, (key, *_) in enumerate(defects)}
-    if any(key not in at for key, *_ in rows):
-        raise damaged(path, "a failure has no defect")
-    return (
-        [Defect(name, bool(resolved), note) for _, resolved, name, note in defects],
-        [Occurrence(at[key], parts, text) for key, parts, text in rows],
-    )
 
 
 def add_failures(
@@ -166,15 +152,62 @@ def add_failures(
     return added
 
 
-def write_library(path: Path, defects: Sequence[Defect], occurrences: Sequence[Occurrence]) -> None:
-    """Write a library of these defects, in order, to a new file."""
-    create_library(path)
+def rewrite_library(path: Path, change: Callable[[Content], Content]) -> None:
+    """Change the whole content of a library, in a transaction; create the file if there is none.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Path of the library.
+    change : callable
+        Function that receives the defects and the failures, and returns new ones.
+
+    Raises
+    ------
+    CorruptFileError, OSError
+        As `create_library`, or if the library is damaged. Then it stays unchanged.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     with transaction(path) as database:
+        tables = database.execute("select 1 from sqlite_master").fetchall()
+        before = _content(database, path) if tables else ([], [])
+        defects, occurrences = change(before)
+        if tables and (defects, occurrences) == before:
+            return
+        for name in ("occurrence", "defect", "seal"):
+            database.execute(f"drop table if exists {name}")
+        _create_tables(database)
         for key, defect in enumerate(defects, 1):
             database.execute("insert into defect values (?, ?, ?, ?)", (key, *defect))
         for at, parts, text in occurrences:
             _add(database, at + 1, parts, text)
         write_seal(database)
+
+
+def _create_tables(database: sqlite3.Connection) -> None:
+    """Create the tables of a library, and mark the file as one."""
+    database.execute(_DEFECTS)
+    database.execute(_OCCURRENCES)
+    database.execute(f"pragma application_id = {APPLICATION_ID}")
+    database.execute(f"pragma user_version = {VERSION}")
+
+
+def _content(database: sqlite3.Connection, path: Path) -> Content:
+    """Read the whole content of a library in the current transaction, and check it."""
+    version = _version(database, path, application=APPLICATION_ID)
+    check_database(database)
+    if not is_sealed(database):
+        raise damaged(path, "its checksum differs")
+    query = "select id, resolved, name, note from defect order by id"
+    defects = [_checked(row, 2) for row in database.execute(query)]
+    rows = _occurrences(database, version)
+    at = {key: i for i, (key, *_) in enumerate(defects)}
+    if any(key not in at for key, *_ in rows):
+        raise damaged(path, "a failure has no defect")
+    return (
+        [Defect(name, bool(resolved), note) for _, resolved, name, note in defects],
+        [Occurrence(at[key], parts, text) for key, parts, text in rows],
+    )
 
 
 def _add(database: sqlite3.Connection, defect: int, parts: Fingerprint, text: str) -> int:
