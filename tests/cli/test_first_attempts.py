@@ -31,7 +31,8 @@ def invoke(*arguments):
         (["parse a date"], "PATH is missing"),
         (["parse a date", "src"], "PATH 'parse a date' does not exist; expected WORDS after PATH"),
         (["src", "parse", "a", "date"], "put WORDS between quotes"),
-        (["nowhere", "parse a date"], "path 'nowhere' does not exist"),
+        (["nowhere", "parse a date"], "PATH 'nowhere' does not exist; expected a folder or a file"),
+        (["scr", "parse a date"], "PATH 'scr' does not exist; the nearest is src"),
         (["src", "-"], "words have no letter and no digit"),
         (["src", "?!"], "words have no letter and no digit"),
     ],
@@ -41,6 +42,30 @@ def test_search_says_which_argument_is_wrong(arguments, message):
     result = invoke("search", *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "near"),
+    [
+        ("duplicates scr", "src"),
+        ("report src/lbi.py", "src/lib.py"),
+        ("index info src/lib", "src/lib.py"),
+        ("index merge -o all.fw scr/lib.py", "src"),
+        ("duplicates --index src/lib.pyy", "src/lib.py"),
+        ("defects cluster src/lob.py", "src/lib.py"),
+        ("coverage gap --root scr", "src"),
+        ("--config src/lib.p probe", "src/lib.py"),
+    ],
+)
+def test_a_mistyped_path_gets_the_nearest_name(arguments, near):
+    result = invoke(*arguments.split())
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"does not exist; the nearest is {near}.\n" in result.stderr
+
+
+def test_a_path_like_no_other_gets_no_name():
+    result = invoke("duplicates", "nowhere/at/all")
+    assert "Path 'nowhere/at/all' does not exist.\n" in result.stderr
 
 
 def test_similar_refuses_a_query_without_words(folder):

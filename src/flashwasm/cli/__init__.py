@@ -16,6 +16,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from flashwasm import __version__
+from flashwasm.cli.existing_path import ExistingPath
 from flashwasm.cli.exit_status import INTERRUPTED, without_broken_pipes
 from flashwasm.cli.settings import command_defaults, nearest_settings, read_settings
 from flashwasm.errors import FlashWasmError, ShapeError
@@ -213,7 +214,7 @@ def _show_warning(
     "--config",
     "file",
     metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=ExistingPath(dir_okay=False),
     help="Read default values of options from [tool.flashwasm] in this TOML file.  "
     "[default: pyproject.toml in this folder or the nearest folder above]",
 )
