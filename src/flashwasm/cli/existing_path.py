@@ -41,9 +41,10 @@ class ExistingPath(click.Path):
             return super().convert(value, param, ctx)
         except click.BadParameter as error:
             path = Path(value)
-            if not exists(path) and (near := beside(path)):
-                error.message = f"{error.message.removesuffix('.')}; {near}."
-            raise
+            if exists(path) or not (near := beside(path)):
+                raise
+            message = f"{error.message.removesuffix('.')}; {near}."
+            raise click.BadParameter(message, ctx, param) from error
 
 
 def beside(path: Path) -> str:
