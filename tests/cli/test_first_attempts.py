@@ -68,6 +68,20 @@ def test_a_path_like_no_other_gets_no_name():
     assert "Path 'nowhere/at/all' does not exist.\n" in result.stderr
 
 
+@pytest.mark.filterwarnings("default")
+def test_of_the_cache_files_that_cannot_be_written_one_is_named(folder, monkeypatch):
+    (folder / "occupied").write_text("")
+    monkeypatch.setenv("FLASHWASM_CACHE", str(folder / "occupied" / "cache"))
+    (folder / "test_a.py").write_text("def test_a(): assert lib.f(1)\ndef test_b(): assert 1\n")
+    tiny_bert.write(folder.parent / "model")
+    for command in (["similar", "test_a.py", "-q", "lib"], ["search", "src", "parse a date"]):
+        result = invoke(*command, "--model", str(folder.parent / "model"))
+        (line,) = result.stderr.splitlines()
+        assert result.exit_code == 0
+        assert line.startswith("warning: cannot write ")
+        assert line.endswith(": Not a directory; later runs will compute its content again")
+
+
 def test_similar_refuses_a_query_without_words(folder):
     (folder / "test_a.py").write_text("def test_a(): assert lib.f(1)\n")
     result = invoke("similar", ".", "-q", "-")
