@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import tokenize
 import warnings
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ __all__ = [
     "TRY_NODES",
     "FunctionNode",
     "compiles",
+    "decoded_source",
     "inner_statements",
     "mentioned_name",
     "nodes_outside",
@@ -47,6 +49,22 @@ def parse_file(path: Path) -> ast.Module | None:
     except (OSError, SyntaxError, ValueError):
         # An unknown encoding is a syntax error, and bytes that do not fit it a value error.
         return None
+
+
+def decoded_source(data: bytes) -> str:
+    """Return the text of a Python file whose lines end with newlines, as the parser counts lines.
+
+    A file may declare its encoding in a comment (PEP 263).
+
+    Raises
+    ------
+    SyntaxError
+        If there is no such encoding.
+    ValueError
+        If the bytes do not fit the encoding.
+    """
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+    return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def parse_source(source: str | bytes) -> ast.Module:
