@@ -417,6 +417,7 @@ SUBJECTS = [
         {},
         [
             *(r for r in path_option("path") if r.raises in {fw.DTypeError, fw.ShapeError}),
+            row("rootdir of a number", "rootdir", 1, fw.DTypeError),
             *flag("progress"),
         ],
         loaded_coverage,
