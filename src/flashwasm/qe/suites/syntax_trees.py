@@ -15,6 +15,7 @@ __all__ = [
     "FUNCTION_NODES",
     "PARSE_ERRORS",
     "FunctionNode",
+    "assignment_targets",
     "compiles",
     "inner_statements",
     "is_literal",
@@ -130,6 +131,19 @@ def inner_statements(tree: ast.AST) -> Iterator[ast.AST]:
         inner = getattr(tree, name, None)
         if isinstance(inner, list):
             yield from inner
+
+
+def assignment_targets(node: ast.AST) -> list[ast.expr]:
+    """Return what an assignment assigns to, also with ``+=``; nothing for any other node.
+
+    Examples
+    --------
+    >>> len(assignment_targets(ast.parse("a = b[0] = 1").body[0]))
+    2
+    """
+    if isinstance(node, ast.Assign):
+        return node.targets
+    return [node.target] if isinstance(node, (ast.AnnAssign, ast.AugAssign)) else []
 
 
 def is_literal(statement: ast.stmt) -> bool:
