@@ -22,6 +22,7 @@ from flashwasm.qe.suites.syntax_trees import (
     FUNCTION_NODES,
     TRY_NODES,
     FunctionNode,
+    is_literal,
     parse_file,
 )
 from flashwasm.storage.file_paths import checked_path
@@ -227,9 +228,8 @@ def _functions(node: ast.AST, scope: str) -> Iterable[tuple[str, FunctionNode]]:
 def _statements(body: list[ast.stmt]) -> Iterable[ast.stmt]:
     """Yield the statements that coverage.py counts, except those of inner functions."""
     for statement in body:
-        is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
         # Docstrings and declarations are never executed, so coverage.py does not count them.
-        if is_text or isinstance(statement, (ast.Global, ast.Nonlocal)):
+        if is_literal(statement) or isinstance(statement, (ast.Global, ast.Nonlocal)):
             continue
         yield statement
         if isinstance(statement, DEFINITION_NODES):

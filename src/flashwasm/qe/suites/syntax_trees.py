@@ -17,9 +17,11 @@ __all__ = [
     "PARSE_ERRORS",
     "TRY_NODES",
     "FunctionNode",
+    "assignment_targets",
     "compiles",
     "decoded_source",
     "inner_statements",
+    "is_literal",
     "mentioned_name",
     "nodes_outside",
     "parse_file",
@@ -150,6 +152,27 @@ def inner_statements(tree: ast.AST) -> Iterator[ast.AST]:
         inner = getattr(tree, name, None)
         if isinstance(inner, list):
             yield from inner
+
+
+def assignment_targets(node: ast.AST) -> list[ast.expr]:
+    """Return what an assignment assigns to, also with ``+=``; nothing for any other node.
+
+    Examples
+    --------
+    >>> len(assignment_targets(ast.parse("a = b[0] = 1").body[0]))
+    2
+    """
+    if isinstance(node, ast.Assign):
+        return node.targets
+    return [node.target] if isinstance(node, (ast.AnnAssign, ast.AugAssign)) else []
+
+
+def is_literal(statement: ast.stmt) -> bool:
+    """Return True if a statement is only a literal, such as a docstring.
+
+    It does nothing, and coverage.py does not count it.
+    """
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
 def mentioned_name(node: ast.AST) -> str:

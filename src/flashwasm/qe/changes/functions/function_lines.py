@@ -24,6 +24,7 @@ from flashwasm.qe.suites.syntax_trees import (
     DEFINITION_NODES,
     FUNCTION_NODES,
     FunctionNode,
+    is_literal,
     mentioned_name,
     nodes_outside,
     parse_file,
@@ -210,15 +211,10 @@ def last_statements(path: Path) -> dict[int, range]:
     """
     found = {}
     for node in ast.walk(parse_file(path) or ast.Module([], [])):
-        if isinstance(node, FUNCTION_NODES) and not _is_constant(node.body[-1]):
+        if isinstance(node, FUNCTION_NODES) and not is_literal(node.body[-1]):
             last = node.body[-1]
             found[node.lineno] = range(last.lineno, (last.end_lineno or last.lineno) + 1)
     return found
-
-
-def _is_constant(node: ast.stmt) -> bool:
-    """Return True if a statement is a literal, which does nothing and is not recorded."""
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _running(tree: ast.Module, functions: list[set[int]], bodies: set[int]) -> list[set[int]]:
