@@ -1,14 +1,13 @@
 """`flashwasm mcp`, called by the client of the protocol's SDK, on the tests of a small project."""
 
 import json
+import os
 import sys
-from pathlib import Path
 
 import anyio
 import pytest
 from click.testing import CliRunner
 
-import flashwasm
 from flashwasm.cli import main
 from small_project import change_project, record_coverage, write_project
 
@@ -39,13 +38,10 @@ def refund(items):
 
 
 def server(*arguments, cwd=None):
-    """Return the parameters to start Python as a server, with the package that is tested.
-
-    The SDK passes few variables to a server, and PYTHONPATH is not among them.
-    """
-    variables = {"PYTHONPATH": str(Path(flashwasm.__file__).parents[1])}
+    """Return how to start the server, with all variables: by default, it gets no PYTHONPATH."""
+    arguments = list(arguments or ("-m", "flashwasm", "mcp"))
     return StdioServerParameters(
-        command=sys.executable, args=arguments or ["-m", "flashwasm", "mcp"], env=variables, cwd=cwd
+        command=sys.executable, args=arguments, cwd=cwd, env=dict(os.environ)
     )
 
 

@@ -16,10 +16,12 @@ import click
 from click.shell_completion import CompletionItem
 
 from flashwasm import __version__
+from flashwasm.cli.existing_path import ExistingPath
 from flashwasm.cli.exit_status import INTERRUPTED, without_broken_pipes
 from flashwasm.cli.settings import command_defaults, nearest_settings, read_settings
 from flashwasm.cli.usage_errors import explained
 from flashwasm.errors import FlashWasmError, ShapeError
+from flashwasm.storage.cache_warnings import UnwritableCacheWarning
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -100,7 +102,7 @@ class ErrorsInOneLine(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; report an error of the library or the system in one line, status 2."""
-        warnings.showwarning = _show_warning
+        warnings.showwarning = _WarningLines().show
         gc.set_threshold(_COLLECT_AFTER)
         for stream in (sys.stdout, sys.stderr):
             # A file name may contain characters that the terminal cannot show.
@@ -175,17 +177,28 @@ def _interrupted() -> NoReturn:
     sys.exit(INTERRUPTED)
 
 
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """Show a warning as one line, without the source line that raised it."""
-    del category, filename, lineno, file, line
-    click.echo(f"warning: {message}", err=True)
+class _WarningLines:
+    """Warnings as lines on stderr. Of the cache files that cannot be written, one is named."""
+
+    def __init__(self) -> None:
+        self._cache_is_writable = True
+
+    def show(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        """Show a warning as one line, without the source line that raised it."""
+        del filename, lineno, file, line
+        if issubclass(category, UnwritableCacheWarning):
+            if not self._cache_is_writable:
+                return
+            self._cache_is_writable = False
+        click.echo(f"warning: {message}", err=True)
 
 
 @click.group(
@@ -198,7 +211,7 @@ def _show_warning(
     "--config",
     "file",
     metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=ExistingPath(dir_okay=False),
     help="Read default values of options from [tool.flashwasm] in this TOML file.  "
     "[default: pyproject.toml in this folder or the nearest folder above]",
 )

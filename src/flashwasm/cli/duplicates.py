@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flashwasm.cli.embedding_options import cache_option
+from flashwasm.cli.existing_path import ExistingPath
 from flashwasm.cli.exit_status import FailOn, findings_options
 from flashwasm.cli.github import Annotation, repository_root
 from flashwasm.cli.options import (
@@ -74,7 +75,7 @@ _TIERS = {1: "identical", 2: "identical but for literals", 3: "same coverage, si
 @click.option(
     "--baseline",
     metavar="F",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=ExistingPath(dir_okay=False),
     help="Leave out the groups in this baseline file, which --write-baseline wrote.",
 )
 @click.option(

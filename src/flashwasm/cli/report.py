@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flashwasm.cli.embedding_options import Embedding, embedding_options
+from flashwasm.cli.existing_path import ExistingPath
 from flashwasm.cli.failure_reports import read_reports
 from flashwasm.cli.options import EXISTING_PATH, coverage_option
 from flashwasm.cli.output import no_tests, note, note_missing, note_skipped
@@ -55,7 +56,7 @@ _MAKE_BENCHMARK = "make the file with: flashwasm bench --json F"
     "--root",
     default=".",
     show_default=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=ExistingPath(file_okay=False),
     help="Folder of the sources to search for gaps. Relative paths in the database start there.",
 )
 @click.option(
@@ -69,7 +70,7 @@ _MAKE_BENCHMARK = "make the file with: flashwasm bench --json F"
     "--bench",
     "benchmark",
     metavar="F",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=ExistingPath(dir_okay=False),
     help="JSON written by `flashwasm bench --json`, to show its charts.",
 )
 @embedding_options

@@ -9,6 +9,7 @@ import click
 
 from flashwasm.cli.completion import complete_path
 from flashwasm.cli.embedding_options import Embedding, embedding_options
+from flashwasm.cli.existing_path import beside
 from flashwasm.cli.input import exists
 from flashwasm.cli.options import count_option, explain_option, index_option, json_option
 from flashwasm.cli.output import (
@@ -107,8 +108,10 @@ def _path_and_words(inputs: tuple[str, ...], index_file: Path | None) -> tuple[P
     if path is None and index_file is None:
         missing = "WORDS" if exists(Path(words)) else "PATH"
         raise click.UsageError(f"{missing} is missing; expected PATH, or --index F, and WORDS")
-    if path is not None and not exists(path) and exists(Path(words)):
-        raise click.UsageError(f"PATH {str(path)!r} does not exist; expected WORDS after PATH")
+    if path is not None and not exists(path):
+        near = "expected WORDS after PATH" if exists(Path(words)) else beside(path)
+        advice = near or "expected a folder or a file"
+        raise click.UsageError(f"PATH {str(path)!r} does not exist; {advice}")
     return path, words
 
 

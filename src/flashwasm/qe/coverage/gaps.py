@@ -20,6 +20,7 @@ from flashwasm.qe.suites.expressions import source_of
 from flashwasm.qe.suites.syntax_trees import (
     DEFINITION_NODES,
     FUNCTION_NODES,
+    TRY_NODES,
     FunctionNode,
     is_literal,
     parse_file,
@@ -29,7 +30,7 @@ from flashwasm.validation import flag
 
 __all__ = ["Gap", "find_gaps", "measured_file"]
 
-_BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.IfExp, ast.Match)
+_BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, *TRY_NODES, ast.IfExp, ast.Match)
 
 
 @dataclass(frozen=True)

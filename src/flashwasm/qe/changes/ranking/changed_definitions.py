@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from flashwasm.qe.changes.diffs.file_versions import file_versions
-from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES
+from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES, file_state
 from flashwasm.qe.suites.source_files import is_test_file
 from flashwasm.qe.suites.syntax_trees import (
     DEFINITION_NODES,
@@ -185,7 +185,7 @@ def _sides(file: Path, change: ChangedFile) -> Iterator[_Side]:
     versions = file_versions(file, change)
     if versions is not None:
         sides = [(versions.after, change.new_lines), (versions.before, set(change.removed))]
-    elif file.is_file() and file.stat().st_size <= LARGEST_SOURCE_BYTES:
+    elif (state := file_state(file)) is not None and state.size <= LARGEST_SOURCE_BYTES:
         sides = [(file.read_text("utf-8", "replace"), change.new_lines)]
     else:
         sides = []
