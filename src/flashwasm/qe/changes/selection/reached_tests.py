@@ -13,7 +13,8 @@ from flashwasm.qe.changes.coverage.coverage_evidence import CoverageEvidence
 from flashwasm.qe.changes.coverage.measured_change import MeasuredChange
 from flashwasm.qe.changes.coverage.starting_tests import StartingTests
 from flashwasm.qe.changes.diffs.file_versions import file_versions, sources_before
-from flashwasm.qe.changes.imports.import_graph import ImportGraph, project_root
+from flashwasm.qe.changes.imports.import_graph import ImportGraph
+from flashwasm.qe.changes.imports.project_root import project_root
 from flashwasm.qe.changes.known_names import HOOKS_FOR_ALL_TESTS
 from flashwasm.qe.changes.readers.documentation_files import documentation_readers
 from flashwasm.qe.changes.readers.layout_changes import layout_changes
@@ -263,8 +264,7 @@ class ReachedTests:
 
     def _used(self, files: set[Path]) -> set[Path]:
         """Return some files, without the test files that the recorded tests did not even import."""
-        evidence = self._evidence
-        if evidence is None:
+        if (evidence := self._evidence) is None:
             return files
         return {file for file in files if not (is_test_file(file) and evidence.never_ran(file))}
 
