@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,9 +81,11 @@ def report_history(
         If there is no change of both product and tests.
     """
     found: list[RankedChange] = []
-    with progress_report("past changes") as advance:
+    past = _changes(repositories, releases, commits, record=record)
+    # An error must remove the temporary clone at once.
+    with closing(past), progress_report("past changes") as advance:
         total = len(repositories) * commits + len(releases)
-        for change in _changes(repositories, releases, commits, record=record):
+        for change in past:
             if record and change.coverage is None:
                 note(f"{change.project} {change.name}: left out; no test passes before it")
                 continue
@@ -119,7 +122,7 @@ def _changes(
     commits: int,
     *,
     record: bool,
-) -> Iterator[PastChange]:
+) -> Generator[PastChange, None, None]:
     """Yield the changes of all repositories and pairs of releases, and report which have none."""
     for repository in repositories:
         number = yield from _counted(commits_of(repository, commits, record=record))

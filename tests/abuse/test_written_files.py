@@ -35,7 +35,6 @@ OTHERS = {
     "pytest_plugin/recording.py": "test_killed_recording.py",
     "qe/coverage/source_digests.py": "test_killed_recording.py",
     "qe/coverage/coverage_database.py": "it opens databases to read only",
-    "qe/defects/library_merging.py": "it renames a file; storage/atomic_files.py has rows",
     "qe/inspection/file_inspection.py": "it opens databases to read only",
     "storage/atomic_files.py": "all rows write through it",
 }

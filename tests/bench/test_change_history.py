@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -168,13 +169,13 @@ def test_recorded_coverage_of_the_suite_before_each_commit(shop):
         [WITH_COVERAGE, metric, WITHOUT_MODEL] for metric in ("MRR", "recall@10", "recall at 10 %")
     ]
     # The order is that of `tests-for` with this database.
-    changes = commits_of(shop, 2, record=True)
-    assert next(changes).coverage is None
-    change = next(changes)
-    index, coverage = SuiteIndex.build(change.suite), CoverageIndex.load(change.coverage)
-    selected = [one.test.nodeid for one in rank_tests(index, read_diff(change.diff), coverage)]
-    covered = rank_change(change, None).covered
-    assert [sorted(selected)[row] for row in np.argsort(-covered)] == selected
+    with closing(commits_of(shop, 2, record=True)) as changes:
+        assert next(changes).coverage is None
+        change = next(changes)
+        index, coverage = SuiteIndex.build(change.suite), CoverageIndex.load(change.coverage)
+        selected = [one.test.nodeid for one in rank_tests(index, read_diff(change.diff), coverage)]
+        covered = rank_change(change, None).covered
+        assert [sorted(selected)[row] for row in np.argsort(-covered)] == selected
 
 
 def test_releases(shop, tmp_path):

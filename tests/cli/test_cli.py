@@ -76,7 +76,7 @@ def command_line(*arguments):
 def run(*arguments, **options):
     """Run a command in a process of its own."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-    return subprocess.run(command_line(*arguments), check=False, timeout=60, **options)
+    return subprocess.run(command_line(*arguments), check=False, timeout=300, **options)
 
 
 def assert_refused(result, message):
@@ -99,7 +99,7 @@ def test_help_and_version_import_nothing_heavy(option):
         "print('imported:', *sorted(heavy & sys.modules.keys()))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
     )
     assert done.stdout.endswith("\nimported:\n")
     if option == "--version":
@@ -236,7 +236,7 @@ def test_an_interrupt_ends_with_130(folders):
         process.send_signal(signal.SIGINT)
         # If the signal came just before the read, the read would wait. The closed pipe ends it.
         os.close(writer)
-        _, stderr = process.communicate(timeout=30)
+        _, stderr = process.communicate(timeout=300)
     assert (process.returncode, stderr) == (130, "interrupted\n")
 
 
@@ -536,7 +536,7 @@ def test_closed_streams(folders, command, status, stdout):
     )
     line = f'"{sys.executable}" -m flashwasm {command}'
     done = subprocess.run(  # noqa: S602 - the line is written above.
-        line, shell=True, capture_output=True, text=True, check=False, timeout=60
+        line, shell=True, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == status
     assert stdout in done.stdout
@@ -575,7 +575,7 @@ def on_terminal(stream, *arguments):
         while part := os.read(master, 1 << 16):
             seen.write(part)
     os.close(master)
-    outputs = dict(zip(("stdout", "stderr"), process.communicate(timeout=60), strict=True))
+    outputs = dict(zip(("stdout", "stderr"), process.communicate(timeout=300), strict=True))
     outputs[stream] = seen.getvalue()
     return process.returncode, outputs["stdout"].decode(), outputs["stderr"].decode()
 

@@ -33,6 +33,10 @@ def invoke(*arguments):
         (["src", "parse", "a", "date"], "put WORDS between quotes"),
         (["nowhere", "parse a date"], "PATH 'nowhere' does not exist; expected a folder or a file"),
         (["scr", "parse a date"], "PATH 'scr' does not exist; the nearest is src"),
+        (
+            ["src", "src/lib.py", "parse a date"],
+            "got 2 paths; search takes one PATH: give a folder ",
+        ),
         (["src", "-"], "words have no letter and no digit"),
         (["src", "?!"], "words have no letter and no digit"),
     ],
@@ -80,6 +84,29 @@ def test_of_the_cache_files_that_cannot_be_written_one_is_named(folder, monkeypa
         assert result.exit_code == 0
         assert line.startswith("warning: cannot write ")
         assert line.endswith(": Not a directory; later runs will compute its content again")
+
+
+ONE_PATH = "takes one PATH: give a folder that contains all of them"
+EXTRA_ARGUMENTS = {
+    "adapt status src src": f"Got unexpected extra argument (src); status {ONE_PATH}",
+    "adapt train src src": ONE_PATH,
+    "duplicates src src src": f"Got unexpected extra arguments (src src); duplicates {ONE_PATH}",
+    "index build functions src src -o x": ONE_PATH,
+    "index build suite src src -o x": ONE_PATH,
+    "report src src -o x": ONE_PATH,
+    "similar src src -q x": ONE_PATH,
+    "tests-for src src": ONE_PATH,
+    "coverage who lib.py:1 lib.py:3": "who takes one FILE:LINES",
+    "coverage gap src": "gap takes no argument, only options",
+    "feedback accept a b c": "feedback takes {accept|reject}, A, B",
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), EXTRA_ARGUMENTS.items())
+def test_an_argument_too_many_is_refused_with_what_the_command_takes(arguments, message):
+    result = invoke(*arguments.split())
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.endswith(f"{message}\n")
 
 
 def test_similar_refuses_a_query_without_words(folder):

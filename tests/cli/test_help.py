@@ -93,7 +93,7 @@ def complete(*words, kinds=False):
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     lines = done.stdout.splitlines()
     offers = lines if kinds else [line.partition(",")[2] for line in lines]

@@ -15,7 +15,7 @@ from checkout import ROOT
 NOTEBOOK = ROOT / "docs" / "guide" / "notebook.ipynb"
 # The folder that the outputs name in place of the temporary one.
 FOLDER = "/tmp/example"  # noqa: S108 - nothing is written there.
-SECONDS_OF_A_CELL = 60
+SECONDS_OF_A_CELL = 300
 
 
 def nbformat_module():

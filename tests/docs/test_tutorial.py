@@ -82,7 +82,8 @@ def _fresh_environment(base):
         variables |= {"PIP_CONSTRAINT": pins, "PIP_BUILD_CONSTRAINT": pins}
     for name in ("AUTHOR", "COMMITTER"):
         variables |= {f"GIT_{name}_NAME": "x", f"GIT_{name}_EMAIL": "x@example.org"}
-    asked = _run("pip index versions iniconfig --retries 0 --timeout 10", base, variables)
+    patience = "--retries 5" if IN_CI else "--retries 0 --timeout 10"
+    asked = _run(f"pip index versions iniconfig {patience}", base, variables)
     if asked.returncode:
         (pytest.fail if IN_CI else pytest.skip)(f"no index of packages answers: {asked.stderr}")
     return variables
@@ -97,7 +98,7 @@ def _run(commands, folder, variables, stderr=subprocess.PIPE):
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
 

@@ -5,6 +5,7 @@ import hashlib
 import importlib.util
 import io
 import re
+import shutil
 import sys
 import zipfile
 from pathlib import Path
@@ -371,12 +372,51 @@ def test_partial_folders_are_not_listed(folders):
 
 @pytest.mark.parametrize("name", ["no-such", ".", "..", "../models", "", "a/b", "/"])
 def test_remove_touches_only_installed_models(folders, monkeypatch, name):
-    # If the name were accepted by mistake, this would keep the test from deleting anything.
-    monkeypatch.setattr("flashwasm.encoder.installed_models.shutil", None)
+    # If the name were accepted by mistake, this would keep the test from moving anything.
+    monkeypatch.setattr("flashwasm.encoder.installed_models.scratch_path", None)
     tiny_bert.write(folders / "data" / "models" / "kept")
     with pytest.raises(fw.CapabilityError, match="not installed; installed: kept"):
         remove(name)
     assert [model.name for model in installed()] == ["kept"]
+
+
+def test_another_process_may_remove_a_model_at_any_moment(folders, files, monkeypatch):
+    write_wheel(folders / "links", FIRST, inside(files))
+    folder = install("made-up")
+    rglob = Path.rglob
+
+    def removed_before(path, pattern):
+        found = list(rglob(path, pattern))
+        shutil.rmtree(path)
+        return iter(found)
+
+    with monkeypatch.context() as patch:
+        # The files are gone when their sizes are read.
+        patch.setattr(Path, "is_file", lambda path: path.parent == folder or path.exists())
+        patch.setattr(Path, "rglob", removed_before)
+        assert installed() == []
+    write_wheel(folders / "links", FIRST, inside(files))
+    install("made-up")
+    move = Path.rename
+
+    def moved_before(path, target):
+        move(path, folders / "moved")
+        return move(path, target)
+
+    monkeypatch.setattr(Path, "rename", moved_before)
+    with pytest.raises(fw.CapabilityError, match="'made-up' was removed by another process"):
+        remove("made-up")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_a_link_to_a_model_is_removed_without_the_model(folders, files, tmp_path):
+    write_wheel(folders / "links", FIRST, inside(files))
+    elsewhere = install("made-up").rename(tmp_path / "elsewhere")
+    (folders / "data" / "models" / "linked").symlink_to(elsewhere)
+    remove("linked")
+    assert installed() == []
+    assert list((folders / "data" / "models").iterdir()) == []
+    assert {path.name: path.read_bytes() for path in elsewhere.iterdir()} == files
 
 
 def test_fingerprint_changes_with_every_file_that_matters(tmp_path):

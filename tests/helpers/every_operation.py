@@ -38,7 +38,7 @@ OPERATIONS = {
 WITH_OUT = sorted(OPERATIONS.keys() - {"attention_backward", "cosine_top_k"})
 
 
-def in_child(code, *, timeout=60, status=0, **environment):
+def in_child(code, *, timeout=600, status=0, **environment):
     """Run code in a new interpreter, and return its output; fail if it dies or hangs.
 
     It must end with the given status, which is 0 unless the code ends otherwise on purpose.

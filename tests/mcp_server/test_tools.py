@@ -2,11 +2,13 @@
 
 import json
 import sys
+from pathlib import Path
 
 import anyio
 import pytest
 from click.testing import CliRunner
 
+import flashwasm
 from flashwasm.cli import main
 from small_project import change_project, record_coverage, write_project
 
@@ -34,15 +36,24 @@ def refund(items):
     return result
 """,
 }
-RUN = [sys.executable, "-m", "flashwasm"]
+
+
+def server(*arguments, cwd=None):
+    """Return the parameters to start Python as a server, with the package that is tested.
+
+    The SDK passes few variables to a server, and PYTHONPATH is not among them.
+    """
+    variables = {"PYTHONPATH": str(Path(flashwasm.__file__).parents[1])}
+    return StdioServerParameters(
+        command=sys.executable, args=arguments or ["-m", "flashwasm", "mcp"], env=variables, cwd=cwd
+    )
 
 
 def ask(*calls, cwd=None):
     """Start the server, make calls of tools one after another, and return their results."""
 
     async def session():
-        parameters = StdioServerParameters(command=RUN[0], args=[*RUN[1:], "mcp"], cwd=cwd)
-        async with Client(stdio_client(parameters)) as client:
+        async with Client(stdio_client(server(cwd=cwd))) as client:
             return [await client.call_tool(name, arguments) for name, arguments in calls]
 
     return anyio.run(session)
@@ -71,8 +82,7 @@ def project(tmp_path_factory):
 
 def test_the_tools_are_listed_with_the_types_of_their_answers():
     async def session():
-        parameters = StdioServerParameters(command=RUN[0], args=[*RUN[1:], "mcp"])
-        async with Client(stdio_client(parameters)) as client:
+        async with Client(stdio_client(server())) as client:
             return (await client.list_tools()).tools
 
     tools = {tool.name: tool for tool in anyio.run(session)}
@@ -152,8 +162,7 @@ def test_modules_of_the_working_folder_are_not_imported(tmp_path):
     code = "import sys; del sys.path[0]; from flashwasm.cli import main; main(['mcp'])"
 
     async def session():
-        parameters = StdioServerParameters(command=sys.executable, args=["-c", code], cwd=tmp_path)
-        async with Client(stdio_client(parameters)) as client:
+        async with Client(stdio_client(server("-c", code, cwd=tmp_path))) as client:
             return await client.call_tool("similar", {"path": ".", "query": "one"})
 
     result = anyio.run(session)

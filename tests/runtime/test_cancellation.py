@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
+from flashwasm.runtime import locks
 from sample_arrays import assert_same_bits, normal
 
 # A call that would take minutes, whatever the machine.
@@ -48,11 +49,19 @@ def test_a_running_call_is_cancelled(threads):
         assert_same_bits(fw.vecadd([1.0], [2.0], runtime=rt), np.float32([3]))
 
 
-def test_a_waiting_call_is_cancelled_too():
+def test_a_waiting_call_is_cancelled_too(monkeypatch):
+    waiting = threading.Event()
+
+    def held(*arguments):
+        waiting.set()
+        return locks.held(*arguments)
+
     with fw.Runtime(threads=1) as rt:
         thread, errors = begun(rt, lambda: fw.attention(LONG[:1], LONG[:1], LONG[:1], runtime=rt))
+        # Each call asks this function for the lock when it begins.
+        monkeypatch.setattr("flashwasm.runtime.launch.held", held)
         other, others = begun(rt, lambda: fw.vecadd([1.0], [2.0], runtime=rt))
-        sleep(0.2)  # The second call has to wait for the first one by now.
+        assert waiting.wait(60)
         rt.cancel()
         for one in (thread, other):
             one.join(60)
@@ -83,6 +92,9 @@ def test_an_asyncio_task_that_gives_up_ends_its_call():
     async def main(rt):
         x = LONG[:1]
         task = asyncio.create_task(asyncio.to_thread(fw.attention, x, x, x, runtime=rt))
+        while not task.done() and rt.lock.acquire(blocking=False):
+            rt.lock.release()
+            await asyncio.sleep(1e-3)
         try:
             await asyncio.wait_for(asyncio.shield(task), 0.2)
         except asyncio.TimeoutError:

@@ -129,7 +129,7 @@ time.sleep(0.1)
 for number in range(20):
     child = os.fork()
     if child == 0:
-        faulthandler.dump_traceback_later(30, exit=True)
+        faulthandler.dump_traceback_later(300, exit=True)
         code = 4
         try:
             code = in_the_child()
@@ -240,4 +240,4 @@ print("flat")
 @pytest.mark.skipif(sys.platform != "linux", reason="files and mappings are counted in /proc")
 def test_a_thousand_runtimes_leave_nothing_behind():
     """File descriptors, threads and mappings are as many after 1,000 runtimes as after 20."""
-    assert in_child(MANY.format(count=1000), timeout=300) == "flat\n"
+    assert in_child(MANY.format(count=1000), timeout=900) == "flat\n"

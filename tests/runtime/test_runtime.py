@@ -191,7 +191,7 @@ def test_closing_while_others_work():
     time.sleep(0.05)
     rt.close()
     for thread in threads:
-        thread.join(30)
+        thread.join(300)
     assert ends == ["closed"] * 3
 
 
@@ -211,7 +211,7 @@ if child == 0:
             code = 0 if (fw.gelu(x) == expected).all() else 2
     finally:
         os._exit(code)
-deadline = time.monotonic() + 40
+deadline = time.monotonic() + 300
 while time.monotonic() < deadline:
     done, status = os.waitpid(child, os.WNOHANG)
     if done:
@@ -241,30 +241,31 @@ if __name__ == "__main__":
     context = multiprocessing.get_context({method!r})
     with context.Pool(2) as pool:
         x = [np.full((50, 50), i, np.float32) for i in range(4)]
-        print(*[y[0, 0] for y in pool.starmap_async(fw.matmul, zip(x, x)).get(50)])
+        print(*[y[0, 0] for y in pool.starmap_async(fw.matmul, zip(x, x)).get(300)])
 """
     assert in_child(code).split() == ["0.0", "50.0", "200.0", "450.0"]
 
 
 def test_interrupt():
-    """Ctrl-C ends a long operation within two seconds, and the runtime is usable after it."""
+    """Ctrl-C ends a long operation before most of it is done; the runtime is usable after it."""
     code = """
-import signal, time
+import signal
 x = np.ones((12, 8192, 128), np.float32)
 rt = fw.Runtime(threads=2)
+x, out = rt.asarray(x), rt.empty(x.shape)
 fw.attention(x[:, :8], x, x, runtime=rt)
-signal.setitimer(signal.ITIMER_REAL, 0.2)
+out[...] = np.nan
 signal.signal(signal.SIGALRM, signal.default_int_handler)
-start = time.monotonic()
 try:
-    fw.attention(x, x, x, runtime=rt)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    fw.attention(x, x, x, out=out, runtime=rt)
 except KeyboardInterrupt:
-    print("interrupted", time.monotonic() - start)
+    print("interrupted", np.isnan(out).mean())
 print(fw.vecadd([1.0], [2.0], runtime=rt)[0])
 """
-    word, seconds, after = in_child(code).split()
+    word, left, after = in_child(code).split()
     assert word == "interrupted"
-    assert float(seconds) < 2
+    assert float(left) > 0.5
     assert after == "3.0"
 
 
@@ -276,7 +277,6 @@ def test_no_helper_works_on_after_an_interruption(monkeypatch, raised):
     with fw.Runtime(threads=2) as rt:
         right = fw.matmul(x, x, runtime=rt)
         operand, out = rt.asarray(x), rt.empty(x.shape)
-        out[...] = np.nan
         started = rt.workers._started  # noqa: SLF001 - the exception is to come inside it.
 
         def interrupted(count):
@@ -285,11 +285,16 @@ def test_no_helper_works_on_after_an_interruption(monkeypatch, raised):
                 time.sleep(0.01)
                 raise raised
 
-        with monkeypatch.context() as patch:
-            patch.setattr(rt.workers, "_started", interrupted)
-            with pytest.raises(raised):
-                fw.matmul(operand, operand, out=out, runtime=rt)
-        left = out.copy()
+        # On a loaded machine, a helper may be done with everything before the exception comes.
+        for _ in range(20):
+            out[...] = np.nan
+            with monkeypatch.context() as patch:
+                patch.setattr(rt.workers, "_started", interrupted)
+                with pytest.raises(raised):
+                    fw.matmul(operand, operand, out=out, runtime=rt)
+            left = out.copy()
+            if np.isnan(left).any():
+                break
         time.sleep(0.2)
         assert_same_bits(out, left)
         assert np.isnan(left).any()
@@ -334,11 +339,14 @@ def test_a_call_ends_at_its_timeout(threads, where):
     x = normal(12, 4096, 64)
     limit = {"timeout": 0.02}
     with fw.Runtime(threads=threads, **(limit if where == "runtime" else {})) as rt:
-        start = time.monotonic()
+        out = rt.empty(x.shape)
+        out[...] = np.nan
         with pytest.raises(fw.DeadlineExceeded) as caught:
-            fw.attention(x, x, x, runtime=rt, **(limit if where == "call" else {}))
-        assert time.monotonic() - start < 2
+            fw.attention(x, x, x, out=out, runtime=rt, **(limit if where == "call" else {}))
         assert isinstance(caught.value, TimeoutError)
+        assert np.isnan(out).mean() > 0.5, "most of the call was done after its timeout"
+        # The error's traceback refers to the result, too.
+        del caught, out
         gc.collect()
         assert rt.stats().bytes_in_use == 0
         assert_same_bits(fw.vecadd(x[0], x[0], runtime=rt, timeout=60), x[0] + x[0])

@@ -47,7 +47,7 @@ IMPORTING = """<!doctype html>
 
 def finished(page):
     """Wait for the page's end, and return its last line and the digests by case."""
-    page.wait_for_selector("body[data-state]", timeout=60_000)
+    page.wait_for_selector("body[data-state]", timeout=300_000)
     rows = page.locator("#digests tbody tr").evaluate_all(
         "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
     )

@@ -19,6 +19,7 @@ from flashwasm import __version__
 from flashwasm.cli.existing_path import ExistingPath
 from flashwasm.cli.exit_status import INTERRUPTED, without_broken_pipes
 from flashwasm.cli.settings import command_defaults, nearest_settings, read_settings
+from flashwasm.cli.usage_errors import explained
 from flashwasm.errors import FlashWasmError, ShapeError
 from flashwasm.storage.cache_warnings import UnwritableCacheWarning
 
@@ -110,17 +111,11 @@ class ErrorsInOneLine(click.Group):
         try:
             with without_broken_pipes(ctx):
                 return super().invoke(ctx)
-        except click.NoSuchOption as error:
-            if error.option_name == "--format" and _prints_json(error.ctx):
-                message = "No such option '--format'. Did you mean '--json'?"
-                raise click.UsageError(message, error.ctx) from error
-            raise
         except click.UsageError as error:
-            group = None if error.ctx is None else error.ctx.command
-            if _is_unknown_command(error) and isinstance(group, click.Group) and group.commands:
-                message = f"{error.message} Expected {', '.join(group.commands)}."
-                raise click.UsageError(message, error.ctx) from error
-            raise
+            better = explained(error)
+            if better is None:
+                raise
+            raise better from error
         except (FlashWasmError, OSError) as error:
             raise BadInput(error) from error
         except UnicodeEncodeError as error:
@@ -174,16 +169,6 @@ class LazyGroup(ErrorsInOneLine):
             CompletionItem(name, help=line) for name, line in items if name.startswith(incomplete)
         ]
         return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
-
-
-def _is_unknown_command(error: click.UsageError) -> bool:
-    """Return True if a group does not contain the command, and click suggests no other."""
-    return error.message.startswith("No such command") and "Did you mean" not in error.message
-
-
-def _prints_json(ctx: click.Context | None) -> bool:
-    """Return True if a command has the option --json."""
-    return ctx is not None and any("--json" in option.opts for option in ctx.command.params)
 
 
 def _interrupted() -> NoReturn:

@@ -14,10 +14,10 @@ from flashwasm.cli.failure_reports import read_reports
 from flashwasm.cli.options import EXISTING_PATH, coverage_option
 from flashwasm.cli.output import no_tests, note, note_missing, note_skipped
 from flashwasm.cli.output_file import OutputFile, refuse_input
+from flashwasm.cli.suite_coverage import suite_coverage
 from flashwasm.errors import CapabilityError, CorruptFileError, ShapeError
 from flashwasm.optional_packages import check_modules
 from flashwasm.progress_bar import progress_report
-from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.coverage.gaps import find_gaps
 from flashwasm.qe.coverage.source_digests import changed_sources
 from flashwasm.qe.coverage.unmeasured_sources import unmeasured_sources
@@ -97,7 +97,7 @@ def report(
     inputs = [path, *failures, *(file for file in (database, benchmark) if file is not None)]
     refuse_input(output, inputs)
     # The files are read first, because the first embedding of a suite may take minutes.
-    index = None if database is None else CoverageIndex.load(database, progress=True)
+    index = suite_coverage(database, path)
     read = read_reports(failures) if failures else None
     document = None if benchmark is None else _read_benchmark(benchmark)
     with progress_report("reading the suite") as advance:

@@ -26,6 +26,7 @@ from flashwasm.cli.output import (
 )
 from flashwasm.cli.path_or_index import changed_json, path_or_index
 from flashwasm.cli.text_or_file import ends_like_a_file
+from flashwasm.cli.usage_errors import ONE_PATH
 from flashwasm.qe.functions.function_index import FunctionIndex
 from flashwasm.qe.scoring.word_extraction import checked_words
 from flashwasm.qe.similarity.explanation import Explanation
@@ -97,6 +98,8 @@ def search(
 def _path_and_words(inputs: tuple[str, ...], index_file: Path | None) -> tuple[Path | None, str]:
     """Return PATH, or None if it is missing, and WORDS; refuse any other arguments."""
     *paths, words = inputs
+    if len(paths) > 1 and all(exists(Path(path)) for path in paths):
+        raise click.UsageError(f"got {len(paths)} paths; search takes one PATH: {ONE_PATH}")
     if len(paths) > 1:
         raise click.UsageError(
             f"expected PATH and WORDS, got {len(inputs)} arguments; put WORDS between quotes"

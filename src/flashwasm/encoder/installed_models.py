@@ -16,6 +16,7 @@ from flashwasm.encoder.model_files import OPTIONAL_FILES, REQUIRED_FILES, WEIGHT
 from flashwasm.errors import CapabilityError
 from flashwasm.storage.digests import sha256_of
 from flashwasm.storage.file_paths import checked_path
+from flashwasm.storage.scratch_files import scratch_path
 from flashwasm.storage.user_folders import data_folder
 
 __all__ = [
@@ -72,12 +73,12 @@ def installed() -> list[InstalledModel]:
         # The user has no home folder or may not read it, or no model has been installed.
         return []
     return [
-        InstalledModel(
-            path.name, path, sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-        )
+        InstalledModel(path.name, path, size)
         for path in paths
         # A name that begins with a dot belongs to an installation that is under way.
         if not path.name.startswith(".") and not _missing_files(path)
+        # Another process may be removing the model.
+        if (size := _size(path))
     ]
 
 
@@ -147,8 +148,18 @@ def remove(name: str) -> Path:
     if name not in folders:
         have = ", ".join(folders) or "none"
         raise CapabilityError(f"model {name!r} is not installed; installed: {have}")
-    shutil.rmtree(folders[name])
-    return folders[name]
+    folder = folders[name]
+    # The folder disappears at once, so no other process uses or repairs a part of the model.
+    scratch = scratch_path(folder.parent)
+    try:
+        folder.rename(scratch)
+    except FileNotFoundError:
+        raise CapabilityError(f"model {name!r} was removed by another process") from None
+    if scratch.is_symlink():
+        scratch.unlink()
+    else:
+        shutil.rmtree(scratch)
+    return folder
 
 
 def weights_digest(folder: Path) -> str:
@@ -167,6 +178,14 @@ def fingerprint(folder: Path) -> str:
         path = folder / name
         digest.update(f"{name}:{sha256_of(path) if path.is_file() else 'none'}\n".encode())
     return digest.hexdigest()
+
+
+def _size(folder: Path) -> int:
+    """Return the size of all files in a folder, in bytes; 0 if the folder no longer exists."""
+    try:
+        return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    except FileNotFoundError:
+        return 0
 
 
 def _missing_files(folder: Path) -> list[str]:

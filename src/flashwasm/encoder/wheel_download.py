@@ -186,7 +186,7 @@ def extract(archive: Path, folder: Path, names: Iterable[str]) -> None:
         # none, and EINVAL means a position before the file's beginning.
         if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
             raise
-        archive.unlink()
+        archive.unlink(missing_ok=True)
         raise CapabilityError(f"{archive.name} is damaged: {error}") from error
 
 

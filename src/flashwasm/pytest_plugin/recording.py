@@ -17,6 +17,7 @@ from flashwasm.errors import CapabilityError
 from flashwasm.optional_packages import optional_module
 from flashwasm.pytest_plugin.measured_sources import measured_sources
 from flashwasm.qe.coverage.source_digests import digest_of, write_digests
+from flashwasm.qe.suites.file_digests import file_state
 from flashwasm.storage.atomic_files import replace_with
 from flashwasm.storage.scratch_files import scratch_folder
 from flashwasm.summaries import counted
@@ -189,8 +190,9 @@ class Recording:
         digests = {}
         for name in sorted(files):
             path = Path(name)
-            if (digest := digest_of(path)) is not None:
-                changed = path.stat().st_mtime > self._began
+            # A test may have removed a file that it made.
+            if (digest := digest_of(path)) is not None and (state := file_state(path)) is not None:
+                changed = state.changed > self._began * 1e9
                 with suppress(ValueError):  # There is no relative path to another drive.
                     path = Path(os.path.relpath(path, self._config.rootpath))
                 digests[path.as_posix()] = "" if changed else digest

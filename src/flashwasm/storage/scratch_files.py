@@ -16,7 +16,8 @@ from pathlib import Path
 __all__ = ["is_stale", "remove_stale", "scratch_folder", "scratch_path"]
 
 # The name does not contain the finished file's name, which may already have the maximum length.
-_NAMES = re.compile(r"\.[0-9a-f]{16}\.flashwasm-tmp")
+# SQLite's journal is beside a scratch file that is a database.
+_NAMES = re.compile(r"\.[0-9a-f]{16}\.flashwasm-tmp(-journal)?")
 # Age in seconds at which a scratch file is considered abandoned.
 _STALE_SECONDS = 24 * 3600
 

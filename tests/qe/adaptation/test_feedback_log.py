@@ -1,11 +1,14 @@
 """The feedback log: judgements are read back, the last verdict counts, no row can be changed."""
 
 import sqlite3
+import threading
+from pathlib import Path
 
 import pytest
 
 import flashwasm as fw
 from flashwasm.qe import FeedbackLog, Judgement
+from flashwasm.qe.adaptation import feedback_file
 from flashwasm.qe.adaptation.feedback_log import Shown
 
 A, B, C = (f"test_x.py::test_{name}" for name in "abc")
@@ -86,3 +89,28 @@ def test_a_file_that_is_no_log_is_refused(log):
         log.judgements("suite")
     with pytest.raises(fw.CorruptFileError, match="this is not a feedback log"):
         log.add("suite", Judgement(A, B, accepted=True))
+
+
+def test_a_log_that_another_process_creates_during_a_read_is_no_damage(log, monkeypatch):
+    """The first row is written between the questions what the file contains, and how long it is."""
+    log.path.parent.mkdir()
+    log.path.touch()
+    adding = threading.Thread(target=lambda: log.add("suite", Judgement(A, B, accepted=True)))
+    connect, stat = sqlite3.connect, Path.stat
+
+    def connected(*arguments, **options):
+        monkeypatch.setattr(Path, "stat", stat_after_a_row)
+        monkeypatch.setattr(feedback_file.sqlite3, "connect", connect)
+        return connect(*arguments, **options)
+
+    def stat_after_a_row(path, **options):
+        monkeypatch.setattr(Path, "stat", stat)
+        adding.start()
+        # If the reader locks the file, the row is written afterwards.
+        adding.join(0.2)
+        return stat(path, **options)
+
+    monkeypatch.setattr(feedback_file.sqlite3, "connect", connected)
+    assert log.judgements("suite") == []
+    adding.join(60)
+    assert len(log.judgements("suite")) == 1

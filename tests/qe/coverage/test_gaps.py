@@ -97,6 +97,8 @@ def test_files_of_a_package_that_no_test_imports_are_named(folder):
     found = unmeasured_sources(["shop/a.py"], folder)
     assert [name.replace("\\", "/") for name in found] == ["shop/never.py", "shop/web/never.py"]
     assert unmeasured_sources(["setup.py"], folder) == []
+    (folder / "shop" / "link.py").symlink_to("nothing")
+    assert unmeasured_sources(["shop/a.py"], folder) == found
 
 
 def test_files_that_coverage_records_only_if_imported_get_another_advice(folder, capsys):

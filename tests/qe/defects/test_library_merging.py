@@ -1,10 +1,13 @@
 """A merged library of several runs gives the same results as one library of all failures."""
 
+import threading
+
 import pytest
 
 import flashwasm as fw
 from failures import failure
 from flashwasm.qe import FailureLibrary
+from flashwasm.qe.defects import library_connection, library_merging
 from flashwasm.qe.defects.failure_files import TestFailure
 from flashwasm.qe.defects.library_file import read_library
 
@@ -67,3 +70,47 @@ def test_a_damaged_part_leaves_the_target_as_it_was(tmp_path):
         FailureLibrary.merge(whole, [whole, damaged])
     assert whole.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["damaged.db", "whole.db"]
+
+
+def test_a_damaged_part_leaves_no_new_target(tmp_path):
+    damaged = tmp_path / "damaged.db"
+    damaged.write_bytes(b"no database" * 100)
+    with pytest.raises(fw.CorruptFileError, match=r"damaged\.db"):
+        FailureLibrary.merge(tmp_path / "new" / "merged.db", [damaged])
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_file_that_is_no_library_is_replaced(tmp_path):
+    part, note = library(tmp_path / "1.db", FAILURES), tmp_path / "note.txt"
+    note.write_text("a note " * 100)
+    (tmp_path / "link").symlink_to("note.txt")
+    assert content(FailureLibrary.merge(tmp_path / "link", [part]).path) == content(part)
+    assert content(note) == content(part)
+
+
+def test_what_is_learned_during_a_merge_is_not_lost(tmp_path, monkeypatch):
+    """A process opens the target while the merge is under way, and writes to it afterwards."""
+    part = library(tmp_path / "1.db", FAILURES)
+    target = library(tmp_path / "target.db", {"before": [failure(message="before")]})
+    opened, union = threading.Event(), library_merging._union  # noqa: SLF001 - it runs inside.
+    connect = library_connection.connect
+
+    def learn():
+        FailureLibrary(target).learn("meanwhile", [failure(message="late")])
+
+    def connected(path):
+        database = connect(path)
+        opened.set()
+        return database
+
+    def union_after_opening(libraries):
+        monkeypatch.setattr(library_connection, "connect", connected)
+        learning.start()
+        assert opened.wait(60)
+        return union(libraries)
+
+    learning = threading.Thread(target=learn)
+    monkeypatch.setattr(library_merging, "_union", union_after_opening)
+    FailureLibrary.merge(target, [target, part])
+    learning.join(60)
+    assert set(FailureLibrary(target).defects) == {*FAILURES, "before", "meanwhile"}

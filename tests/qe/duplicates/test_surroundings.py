@@ -1,10 +1,12 @@
 """Tests with one body that are no duplicates, because other code runs around them."""
 
+import os
 import textwrap
 
 import pytest
 
 from flashwasm.qe import collect, find_duplicates
+from flashwasm.qe.duplicates.surroundings import _conftests
 
 TWO_CLASSES = {
     "setup_method": """
@@ -164,3 +166,14 @@ def test_classes_with_the_same_set_up_are_compared(suite):
     ((first, second),) = groups(suite)
     assert first.endswith("test_a.py::Test1::test_it")
     assert second.endswith("test_a.py::Test2::test_it")
+
+
+def test_a_conftest_that_changes_twice_at_the_same_time_is_read_again(tmp_path):
+    """Clocks of file systems have steps of some milliseconds."""
+    conftest, test = tmp_path / "conftest.py", tmp_path / "test_a.py"
+    found = []
+    for text in ("x = 1\n", "import pytest\n@pytest.fixture(autouse=True)\ndef a(): ...\n"):
+        conftest.write_text(text)
+        os.utime(conftest, (1e9, 1e9))
+        found.append(_conftests(test))
+    assert found == [[], [conftest]]

@@ -3,8 +3,10 @@
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from textwrap import dedent
 
 import numpy as np
@@ -14,6 +16,7 @@ from flashwasm.errors import ShapeError
 from flashwasm.qe import collect
 from flashwasm.qe.suites import outline_cache
 from flashwasm.qe.suites.outline_parser import parse_outline
+from flashwasm.qe.suites.source_files import walk_files
 from flashwasm.storage.file_format import Container
 from flashwasm.storage.file_writing import write_container
 
@@ -444,3 +447,21 @@ def test_a_cache_of_another_version_is_ignored(folders, monkeypatch):
         )
         assert collected(folders) == ["test_x.py::test_other"]
     assert collected(folders) == ["test_x.py::test_x"]
+
+
+def test_a_folder_that_another_process_removes_is_skipped(folders, monkeypatch):
+    write(folders, {"test_a.py": "def test_a(): ...\n", "sub/test_b.py": "def test_b(): ...\n"})
+    stat = Path.stat
+
+    def removed_before(path, **options):
+        if path == folders / "sub":
+            shutil.rmtree(path, ignore_errors=True)
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", removed_before)
+    skipped = []
+    files = walk_files(folders, skipped, lambda _: False)
+    assert [file.name for file in files] == ["test_a.py"]
+    assert [(one.path, one.reason) for one in skipped] == [
+        (folders / "sub", "No such file or directory")
+    ]

@@ -155,6 +155,8 @@ def read_rows(path: Path, table: str, make: Callable[[Row], T]) -> list[T]:
     if not path.exists():
         return []
     with _opened(path) as connection:
+        # A process that creates the log at this moment must not change it between two questions.
+        connection.execute("BEGIN")
         tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
         size = path.stat().st_size
         if not size:  # The process that created the file was killed before it wrote anything.

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.errors import CorruptFileError, DeadlineExceeded, ShapeError
+from flashwasm.qe.coverage.source_digests import digest_of
 from flashwasm.storage.digests import sha256_of
 from flashwasm.storage.foreign_database import check_database, one_line
 
@@ -78,11 +79,7 @@ class CoverageData:
 
     def changes(self) -> list[str]:
         """Return the paths of the databases that have changed or disappeared since reading."""
-        return [
-            str(path)
-            for path, digest in self.sources
-            if not path.is_file() or sha256_of(path) != digest
-        ]
+        return [str(path) for path, digest in self.sources if digest_of(path) != digest]
 
 
 def read_coverage(

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from flashwasm.qe.suites.file_digests import file_state
 from flashwasm.qe.suites.source_files import TEST_FOLDERS, is_test_file, walk_program_files
 
 __all__ = ["is_in_package", "is_product", "outside_sources", "source_path", "unmeasured_sources"]
@@ -67,7 +68,8 @@ def unmeasured_sources(names: Sequence[str], root: Path) -> list[str]:
         file
         for package in packages
         for file in walk_program_files(package, [])
-        if file not in measured and is_product(file, root) and file.stat().st_size
+        if file not in measured and is_product(file, root)
+        if (state := file_state(file)) is not None and state.size
     }
     return sorted(str(file.relative_to(root)) for file in found)
 

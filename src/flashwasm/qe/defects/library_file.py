@@ -7,8 +7,8 @@ it converts it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from flashwasm.errors import CorruptFileError
 from flashwasm.qe.defects.failure_fingerprint import Fingerprint, Function, fingerprint
 from flashwasm.qe.defects.known_failures import TEXT_END, Defect, Occurrence
+from flashwasm.qe.defects.library_connection import connect, damaged, transaction
 from flashwasm.qe.defects.library_seal import is_sealed, write_seal
 from flashwasm.qe.defects.tracebacks import Failure, read_failure
 from flashwasm.storage.foreign_database import check_database, one_line
@@ -27,9 +28,11 @@ __all__ = [
     "create_library",
     "is_empty",
     "read_library",
-    "write_library",
+    "rewrite_library",
 ]
 
+# The defects, and the failures with the number of their defect.
+Content = tuple[list[Defect], list[Occurrence]]
 # SQLite stores this number, "FWDL" in ASCII, in the file's header to mark the type of the file.
 APPLICATION_ID = 0x4657444C
 VERSION = 2
@@ -72,26 +75,23 @@ def create_library(path: Path) -> None:
         If it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _transaction(path) as database:
+    with transaction(path) as database:
         # Another process may have created it in the meantime.
         if _version(database, path, application=0) == 0:
-            database.execute(_DEFECTS)
-            database.execute(_OCCURRENCES)
+            _create_tables(database)
             write_seal(database)
-            database.execute(f"pragma application_id = {APPLICATION_ID}")
-            database.execute(f"pragma user_version = {VERSION}")
 
 
 def is_empty(path: Path) -> bool:
     """Return True if a file has no tables, because its creator was killed too early."""
     try:
-        with closing(_connect(path)) as database:
+        with closing(connect(path)) as database:
             return not database.execute("select 1 from sqlite_master").fetchall()
     except (sqlite3.Error, UnicodeDecodeError):
         return False
 
 
-def read_library(path: Path) -> tuple[list[Defect], list[Occurrence]]:
+def read_library(path: Path) -> Content:
     """Return the defects and the failures of a library.
 
     Raises
@@ -101,26 +101,13 @@ def read_library(path: Path) -> tuple[list[Defect], list[Occurrence]]:
         it.
     """
     try:
-        with closing(_connect(path)) as database:
+        with closing(connect(path)) as database:
             # All statements below read the same snapshot of the file.
             database.execute("begin")
-            version = _version(database, path, application=APPLICATION_ID)
-            check_database(database)
-            if not is_sealed(database):
-                raise _damaged(path, "its checksum differs")
-            query = "select id, resolved, name, note from defect order by id"
-            defects = [_checked(row, 2) for row in database.execute(query)]
-            rows = _occurrences(database, version)
+            return _content(database, path)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         # The message of SQLite's own error may quote damaged bytes, which are not UTF-8.
-        raise _damaged(path, one_line(error)) from error
-    at = {key: i for i, (key, *_) in enumerate(defects)}
-    if any(key not in at for key, *_ in rows):
-        raise _damaged(path, "a failure has no defect")
-    return (
-        [Defect(name, bool(resolved), note) for _, resolved, name, note in defects],
-        [Occurrence(at[key], parts, text) for key, parts, text in rows],
-    )
+        raise damaged(path, one_line(error)) from error
 
 
 def add_failures(
@@ -149,7 +136,7 @@ def add_failures(
         Number of failures that were not in the library.
     """
     added = 0
-    with _transaction(path) as database:
+    with transaction(path) as database:
         if _version(database, path, application=APPLICATION_ID) < VERSION:
             _upgrade(database)
         for name, failures in defects.items():
@@ -165,15 +152,62 @@ def add_failures(
     return added
 
 
-def write_library(path: Path, defects: Sequence[Defect], occurrences: Sequence[Occurrence]) -> None:
-    """Write a library of these defects, in order, to a new file."""
-    create_library(path)
-    with _transaction(path) as database:
+def rewrite_library(path: Path, change: Callable[[Content], Content]) -> None:
+    """Change the whole content of a library, in a transaction; create the file if there is none.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Path of the library.
+    change : callable
+        Function that receives the defects and the failures, and returns new ones.
+
+    Raises
+    ------
+    CorruptFileError, OSError
+        As `create_library`, or if the library is damaged. Then it stays unchanged.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with transaction(path) as database:
+        tables = database.execute("select 1 from sqlite_master").fetchall()
+        before = _content(database, path) if tables else ([], [])
+        defects, occurrences = change(before)
+        if tables and (defects, occurrences) == before:
+            return
+        for name in ("occurrence", "defect", "seal"):
+            database.execute(f"drop table if exists {name}")
+        _create_tables(database)
         for key, defect in enumerate(defects, 1):
             database.execute("insert into defect values (?, ?, ?, ?)", (key, *defect))
         for at, parts, text in occurrences:
             _add(database, at + 1, parts, text)
         write_seal(database)
+
+
+def _create_tables(database: sqlite3.Connection) -> None:
+    """Create the tables of a library, and mark the file as one."""
+    database.execute(_DEFECTS)
+    database.execute(_OCCURRENCES)
+    database.execute(f"pragma application_id = {APPLICATION_ID}")
+    database.execute(f"pragma user_version = {VERSION}")
+
+
+def _content(database: sqlite3.Connection, path: Path) -> Content:
+    """Read the whole content of a library in the current transaction, and check it."""
+    version = _version(database, path, application=APPLICATION_ID)
+    check_database(database)
+    if not is_sealed(database):
+        raise damaged(path, "its checksum differs")
+    query = "select id, resolved, name, note from defect order by id"
+    defects = [_checked(row, 2) for row in database.execute(query)]
+    rows = _occurrences(database, version)
+    at = {key: i for i, (key, *_) in enumerate(defects)}
+    if any(key not in at for key, *_ in rows):
+        raise damaged(path, "a failure has no defect")
+    return (
+        [Defect(name, bool(resolved), note) for _, resolved, name, note in defects],
+        [Occurrence(at[key], parts, text) for key, parts, text in rows],
+    )
 
 
 def _add(database: sqlite3.Connection, defect: int, parts: Fingerprint, text: str) -> int:
@@ -187,41 +221,6 @@ def _add(database: sqlite3.Connection, defect: int, parts: Fingerprint, text: st
         if known.rowcount:
             return 0
     return database.execute(_INSERT, (None, defect, *_row(parts), text)).rowcount
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """Open the file, waiting up to 30 seconds for another process that writes."""
-    return sqlite3.connect(path, timeout=30, isolation_level=None)
-
-
-@contextmanager
-def _transaction(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the file in a transaction, which writes all changes or, after an error, none.
-
-    SQLite flushes the changes to the disk before the block ends, so they survive a loss of power.
-
-    Raises
-    ------
-    CorruptFileError
-        If the file is damaged, or is not a library.
-    OSError
-        If it cannot be written.
-    """
-    try:
-        with closing(_connect(path)) as database:
-            database.execute("begin immediate")
-            yield database
-            # Without a commit, as after an error, closing rolls back.
-            database.execute("commit")
-    except sqlite3.OperationalError as error:
-        raise OSError(f"{path}: {error}") from error
-    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, reason: object) -> CorruptFileError:
-    """Return the error for a damaged library, with the advice to restore a copy."""
-    return CorruptFileError(f"{path} is not a whole library: {reason}; restore a copy of it")
 
 
 def _version(database: sqlite3.Connection, path: Path, *, application: int) -> int:

@@ -10,6 +10,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from flashwasm.qe.suites.expressions import source_of
+from flashwasm.qe.suites.file_digests import FileState, file_state
 from flashwasm.qe.suites.syntax_trees import (
     DEFINITION_NODES,
     FUNCTION_NODES,
@@ -180,7 +181,9 @@ class ModuleSyntax:
         """The conftest.py files that pytest reads for this file."""
         files = [folder / "conftest.py" for folder in self.path.parents[:_MOST_FOLDERS]]
         found = [
-            _conftest(f, f.stat().st_mtime_ns) for f in files if f != self.path and f.is_file()
+            _conftest(file, state)
+            for file in files
+            if file != self.path and (state := file_state(file)) is not None
         ]
         return [conftest for conftest in found if conftest is not None]
 
@@ -212,7 +215,7 @@ class ModuleSyntax:
 
 # The files of a suite have few conftest.py files in common.
 @lru_cache(maxsize=32)
-def _conftest(file: Path, _changed: int) -> ModuleSyntax | None:
+def _conftest(file: Path, _state: FileState) -> ModuleSyntax | None:
     """Return a conftest.py; None if it cannot be read."""
     try:
         return ModuleSyntax(file)

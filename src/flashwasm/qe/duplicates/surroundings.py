@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from flashwasm.qe.suites.expressions import source_of
+from flashwasm.qe.suites.file_digests import FileState, file_state
 from flashwasm.qe.suites.syntax_trees import FUNCTION_NODES, FunctionNode
 
 if TYPE_CHECKING:
@@ -93,12 +94,12 @@ def _conftests(path: Path) -> list[Path]:
     return [
         file
         for file in files
-        if file != path and file.is_file() and _runs_around(file, file.stat().st_mtime_ns)
+        if file != path and (state := file_state(file)) is not None and _runs_around(file, state)
     ]
 
 
 @lru_cache(maxsize=1024)
-def _runs_around(file: Path, _changed: int) -> bool:
+def _runs_around(file: Path, _state: FileState) -> bool:
     """Return True if a conftest.py has autouse fixtures or hooks, or cannot be read."""
     try:
         text = file.read_text("utf-8", "replace")

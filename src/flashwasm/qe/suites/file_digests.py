@@ -1,17 +1,51 @@
-"""Digests of files, to detect later changes."""
+"""Digests and states of files, to detect later changes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from stat import S_ISREG
+from typing import NamedTuple
 
 from flashwasm.storage.digests import sha256_of
 
-__all__ = ["LARGEST_SOURCE_BYTES", "changed_files", "file_digest"]
+__all__ = ["LARGEST_SOURCE_BYTES", "FileState", "changed_files", "file_digest", "file_state"]
 
 # Modules written by people are well under a megabyte. A file larger than this is generated, and its
 # syntax tree would take a hundred times its size in memory.
 LARGEST_SOURCE_BYTES = 8 << 20
+
+
+class FileState(NamedTuple):
+    """What tells two versions of a file apart without reading it.
+
+    Attributes
+    ----------
+    changed : int
+        Time of the last change, in nanoseconds. Two changes within milliseconds can have the same.
+    size : int
+        Size in bytes.
+    """
+
+    changed: int
+    size: int
+
+
+def file_state(path: Path) -> FileState | None:
+    """Return the state of a regular file; None if there is none.
+
+    The system is asked once. Between two questions, another process may remove the file.
+
+    Examples
+    --------
+    >>> file_state(Path("there is no such file")) is None
+    True
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return FileState(status.st_mtime_ns, status.st_size) if S_ISREG(status.st_mode) else None
 
 
 def file_digest(path: Path) -> str:

@@ -96,7 +96,12 @@ def walk_files(
 
     visited: set[tuple[int, int]] = set()
     for folder, folders, files in os.walk(root, followlinks=True, onerror=unreadable):
-        status = Path(folder).stat()
+        try:
+            status = Path(folder).stat()
+        except FileNotFoundError as error:  # Another process has just removed it.
+            unreadable(error)
+            folders.clear()
+            continue
         if (status.st_dev, status.st_ino) in visited:
             skipped.append(Skipped(Path(folder), "a link to a folder that was read already"))
             folders.clear()

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 import flashwasm as fw
+from flashwasm.qe.changes.diffs import git_changes
 from flashwasm.qe.changes.diffs.git_changes import GitRepository
 from git_repository import commit_all, git
 
@@ -179,3 +180,17 @@ def test_a_machine_without_git(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(fw.CapabilityError, match="git is not installed"):
         changes(tmp_path)
+
+
+def test_an_untracked_file_that_another_process_removes_is_no_change(repository, monkeypatch):
+    (repository / "kept.txt").write_text("x\n")
+    (repository / "temporary.txt").write_text("x\n")
+
+    def removed_before(file):
+        if file.name == "temporary.txt":
+            file.unlink()
+        return False
+
+    # This is the last question before the file is read.
+    monkeypatch.setattr(git_changes, "_is_output", removed_before)
+    assert set(changes(repository)) == {"kept.txt"}

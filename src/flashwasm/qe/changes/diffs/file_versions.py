@@ -73,7 +73,9 @@ def file_versions(path: Path, change: ChangedFile) -> FileVersions | None:
         The change, as `read_diff` returned it.
     """
     try:
-        text = path.read_bytes().decode("utf-8", "replace") if path.exists() else ""
+        text = path.read_bytes().decode("utf-8", "replace")
+    except (FileNotFoundError, NotADirectoryError):
+        text = ""
     except OSError:
         return None
     present = text.replace("\r\n", "\n").split("\n")

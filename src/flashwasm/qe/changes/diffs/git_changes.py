@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from flashwasm.errors import CapabilityError, ShapeError
@@ -112,7 +113,9 @@ class GitRepository:
                 and not _PRODUCT.fullmatch(path)
                 and not _is_output(file)
             ):
-                changes.append(_added(path, file))
+                # Another process may remove a temporary file at any moment.
+                with suppress(FileNotFoundError):
+                    changes.append(_added(path, file))
         return changes
 
     def last_commit(self, revision: str, path: Path) -> float:
