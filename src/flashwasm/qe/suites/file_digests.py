@@ -17,7 +17,7 @@ LARGEST_SOURCE_BYTES = 8 << 20
 
 
 class FileState(NamedTuple):
-    """What tells two versions of a file apart without reading it.
+    """The size and times of a file, which tell two of its versions apart without reading it.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a function's body mentions, calls, decides by and stores."""
+"""The body of a function: its nodes, calls, conditions, results and stores."""
 
 from __future__ import annotations
 

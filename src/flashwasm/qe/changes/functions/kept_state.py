@@ -67,7 +67,7 @@ def wrapped_functions(tree: ast.Module) -> Iterator[ast.expr]:
 
 
 class Summary(NamedTuple):
-    """What a call of functions with one name means to callers in other files.
+    """The effect and the results of functions with one name, for callers in other files.
 
     Parameters
     ----------
