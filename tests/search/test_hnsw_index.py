@@ -240,12 +240,6 @@ def test_a_filter_finds_the_nearest_of_the_chosen_vectors(runtime, share, metric
         assert_same_results(index.search(queries, 8, ef=1, exact=True, filter=given), expected)
 
 
-def test_a_filter_excludes_the_graph(runtime):
-    index = built(normal(50, 8), runtime)
-    with pytest.raises(fw.ShapeError, match="exact: expected True or None with a filter"):
-        index.search(normal(1, 8), 1, exact=False, filter=[1])
-
-
 def test_a_removed_id_comes_back(runtime):
     vectors = clustered(300, 8)
     index = built(vectors, runtime)

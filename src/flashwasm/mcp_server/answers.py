@@ -153,6 +153,7 @@ class _Gap(TypedDict):
     path: str
     function: str
     lines: list[int]
+    lines_outside_tests: list[int]
     last_line: int
     nearest_test: str | None
     nearest_lines: list[int]

@@ -113,7 +113,11 @@ class IdTable:
     def chosen(self, wanted: Ids, positions: Array) -> Array:
         """Return the positions that a filter chooses: it is a mask of ``positions``, or ids."""
         mask = checked_mask(wanted, len(positions))
-        return np.array(self.known(wanted), np.int64) if mask is None else positions[mask]
+        if mask is None:
+            return np.array(self.known(wanted), np.int64)
+        # NumPy takes ten times as long to index by the mask itself.
+        chosen: Array = positions[np.flatnonzero(mask)]
+        return chosen
 
     def find(self, ids: Ids, *, once: bool = False) -> Array:
         """Return the positions of ids, or raise if one is not in the index.

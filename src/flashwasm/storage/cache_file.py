@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +27,8 @@ def read_cache(path: Path, kind: str) -> Arrays:
     """Return the arrays in a cache file; none if the file is missing or cannot be used.
 
     A file that is damaged or has another or an earlier format causes a RuntimeWarning. The caller
-    then computes the arrays again and overwrites the file.
+    then computes the arrays again and overwrites the file. A file that is read counts as new for
+    `keep_newest`.
 
     Parameters
     ----------
@@ -35,13 +38,17 @@ def read_cache(path: Path, kind: str) -> Arrays:
         Expected kind of container, at most 16 ASCII characters.
     """
     try:
-        return read_container(path, kind).sections
+        found = read_container(path, kind).sections
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
         warnings.warn(f"cannot read {path}: {error}", RuntimeWarning, stacklevel=3)
     except CorruptFileError as error:
         warnings.warn(f"ignoring the damaged cache {error}", RuntimeWarning, stacklevel=3)
+    else:
+        with suppress(OSError):  # The file may be another user's, or on a disk that is read-only.
+            os.utime(path)
+        return found
     return {}
 
 
@@ -66,7 +73,7 @@ def write_cache(path: Path, kind: str, arrays: Arrays) -> bool:
 
 
 def keep_newest(folder: Path, suffix: str, count: int) -> None:
-    """Remove all files of a cache except those written last.
+    """Remove all files of a cache except those written or read last.
 
     Parameters
     ----------
@@ -83,12 +90,12 @@ def keep_newest(folder: Path, suffix: str, count: int) -> None:
         If the folder cannot be read or changed.
     """
     files = [path for path in folder.iterdir() if path.suffix == suffix]
-    for path in sorted(files, key=_last_written)[:-count]:
+    for path in sorted(files, key=_last_used)[:-count]:
         path.unlink(missing_ok=True)
 
 
-def _last_written(path: Path) -> float:
-    """Return the time at which a file was written, or 0 if it no longer exists."""
+def _last_used(path: Path) -> float:
+    """Return the time at which a file was written or read, or 0 if it no longer exists."""
     try:
         return path.stat().st_mtime
     except OSError:

@@ -42,6 +42,24 @@ def test_a_function_that_no_test_runs_names_the_test_of_the_nearest_lines(folder
     assert {gap.function: gap.nearest_test for gap in gaps}["sign"] == "t.py::small"
 
 
+@pytest.mark.parametrize(
+    ("at_import", "outside", "clause"),
+    [
+        ([1, 8, 9, 10], [8, 9, 10], "; they ran outside of tests, as at import"),
+        ([1, 8, 17], [8], "; line 8 ran outside, as at import"),
+        ([1], [], ""),
+    ],
+)
+def test_lines_that_ran_at_import_are_named(folder, at_import, outside, clause):
+    (folder / "lib.py").write_text(LIBRARY)
+    rows = {"t.py::sign": {"lib.py": [5, 6, 7]}, "": {"lib.py": at_import}}
+    gaps, _ = find_gaps(index_of(rows, files=("lib.py",)), folder)
+    (sign,) = (gap for gap in gaps if gap.function == "sign")
+    assert (sign.lines, sign.lines_outside_tests) == ([8, 9, 10], outside)
+    assert sign.what_is_missed() == f"no test runs lines 8-10{clause}"
+    assert sign.summary() == f"sign: no test runs lines 8-10{clause}; extend t.py::sign."
+
+
 def test_lines_of_a_diff_are_those_of_one_file(folder):
     files = ("utils.py", "web/utils.py", "web/views.py")
     for name in files:

@@ -1,5 +1,7 @@
 """The tf-idf matrix, compared with scikit-learn's with a vocabulary, and its cache."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -108,6 +110,19 @@ def test_the_matrix_is_cached(folders, monkeypatch):
     for i in range(12):
         cached_arrays("tfidf", f"key {i}", lambda: {"x": np.ones(1, np.float32)}, cache=True)
     assert len(list(path.parent.iterdir())) == 8
+
+
+def test_a_cached_matrix_in_use_is_not_displaced_by_others(folders):
+    def stored(key):
+        cached_arrays("x", key, lambda: {"x": np.ones(1, np.float32)}, cache=True)
+        return folders / "cache" / "x" / f"{key}.bin"
+
+    for i in range(8):
+        os.utime(stored(f"old {i}"), (i, i))
+    stored("old 0")
+    stored("new")
+    kept = {path.stem for path in (folders / "cache" / "x").iterdir()}
+    assert kept == {"new", "old 0", *(f"old {i}" for i in range(2, 8))}
 
 
 def test_a_cache_that_cannot_be_written_is_a_warning(folders, monkeypatch):

@@ -438,6 +438,22 @@ def test_a_cache_that_holds_no_outlines_is_ignored(folders, text):
     assert collected(folders) == ["test_x.py::test_x"]
 
 
+def test_the_suites_used_last_stay_in_the_cache(folders, monkeypatch):
+    monkeypatch.setattr(outline_cache, "_SUITES_KEPT", 2)
+    cache = folders.parent / "cache" / "suites"
+    for age, name in ((9, "first"), (5, "second")):
+        (folders / f"test_{name}.py").write_text("def test_it(): ...")
+        collect(folders / f"test_{name}.py")
+        (new,) = (path for path in cache.iterdir() if path.stat().st_mtime > 10)
+        os.utime(new, (10 - age, 10 - age))
+    collect(folders / "test_first.py")
+    (first,) = (path for path in cache.iterdir() if path.stat().st_mtime > 10)
+    (folders / "test_third.py").write_text("def test_it(): ...")
+    collect(folders / "test_third.py")
+    assert len(list(cache.iterdir())) == 2
+    assert first.exists()
+
+
 def test_a_cache_of_another_version_is_ignored(folders, monkeypatch):
     write(folders, {"test_x.py": "def test_x(): ..."})
     with monkeypatch.context() as later:

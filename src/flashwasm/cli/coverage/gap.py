@@ -19,7 +19,7 @@ from flashwasm.cli.output import echo_json, echo_named, echo_wrapped, note
 from flashwasm.qe.changes.diffs.unified_diff import read_diff
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.coverage.gaps import Gap, find_gaps
-from flashwasm.qe.coverage.line_ranges import format_lines, lines_in_words
+from flashwasm.qe.coverage.line_ranges import format_lines
 from flashwasm.qe.coverage.source_digests import changed_sources
 from flashwasm.qe.coverage.unmeasured_sources import outside_sources, unmeasured_sources
 from flashwasm.qe.reports.html_pages import gaps_page
@@ -124,7 +124,7 @@ def _print_gap(one: Gap, *, explain: bool) -> None:
     """Print a gap: its risk with its parts, its lines, and the test to extend."""
     parts = ", ".join(f"{name} {value:.2f}" for name, value in one.components.items())
     echo_wrapped(f"{one.risk:.2f}  {one.path}:{one.lines[0]} in {one.function}")
-    echo_wrapped(f"    no test runs {lines_in_words(one.lines)}")
+    echo_wrapped(f"    {one.what_is_missed()}")
     echo_wrapped(f"    {parts}")
     echo_named("extend:", one.nearest_test or "no test is near", separator=" ", indent="    ")
     if explain and one.nearest_lines:

@@ -45,6 +45,8 @@ class Gap:
         Qualified name of the function.
     lines : list of int
         First lines of the statements.
+    lines_outside_tests : list of int
+        Those of these lines that ran outside of tests, as at import.
     last_line : int
         Last line of the last statement, without the statements inside it.
     text : str
@@ -67,6 +69,7 @@ class Gap:
     path: str
     function: str
     lines: list[int]
+    lines_outside_tests: list[int]
     last_line: int
     text: str
     nearest_test: str | None
@@ -80,7 +83,16 @@ class Gap:
     def summary(self) -> str:
         """Return a sentence that describes the gap."""
         extend = f"; extend {self.nearest_test}" if self.nearest_test else ""
-        return f"{self.function}: no test runs {lines_in_words(self.lines)}{extend}."
+        return f"{self.function}: {self.what_is_missed()}{extend}."
+
+    def what_is_missed(self) -> str:
+        """Return a clause that says which lines no test runs."""
+        missed = f"no test runs {lines_in_words(self.lines)}"
+        if not self.lines_outside_tests:
+            return missed
+        if self.lines_outside_tests == self.lines:
+            return f"{missed}; they ran outside of tests, as at import"
+        return f"{missed}; {lines_in_words(self.lines_outside_tests)} ran outside, as at import"
 
 
 def find_gaps(
@@ -182,7 +194,7 @@ def _lines_by_file(
 
 def _gaps_of(index: CoverageIndex, path: str, tree: ast.Module, only: set[int] | None) -> list[Gap]:
     """Return the gaps in one file; ``only`` are the requested lines, or None for all."""
-    covered = index.tested(path)
+    covered, outside = index.tested(path), index.lines_outside_tests(path)[0]
     gaps = []
     for name, node in _functions(tree, ""):
         statements = list(_statements(node.body))
@@ -197,11 +209,13 @@ def _gaps_of(index: CoverageIndex, path: str, tree: ast.Module, only: set[int] |
             "branches": 1.0 + sum(isinstance(s, _BRANCHES) for s in missed),
         }
         nearest_test, nearest_lines = _nearest(index, path, node, covered)
+        lines = sorted({s.lineno for s in missed})
         gaps.append(
             Gap(
                 path=path,
                 function=name,
-                lines=sorted({s.lineno for s in missed}),
+                lines=lines,
+                lines_outside_tests=[line for line in lines if line in outside],
                 last_line=max(_own_end(s) for s in missed),
                 text="\n".join(source_of(s) for s in missed),
                 nearest_test=nearest_test,

@@ -14,7 +14,7 @@ from flashwasm.storage.user_folders import usable_cache_folder
 __all__ = ["cached_arrays"]
 
 Arrays = Mapping[str, npt.NDArray[Any]]
-# Number of files to keep in a folder, the newest ones: enough for a few suites.
+# Number of files to keep in a folder, those used last: enough for a few suites.
 _FILES_KEPT = 8
 _KIND, _SUFFIX = "cached-arrays", ".bin"
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from flashwasm.qe.suites.module_outline import ModuleOutline
 from flashwasm.qe.suites.outline_parser import parse_outline
-from flashwasm.storage.cache_file import read_cache, write_cache
+from flashwasm.storage.cache_file import keep_newest, read_cache, write_cache
 from flashwasm.storage.user_folders import usable_cache_folder
 
 __all__ = ["OutlineCache"]
@@ -22,6 +23,8 @@ __all__ = ["OutlineCache"]
 _KIND, _SECTION = "outline-cache", "outlines"
 # Part of the cache file's name. Increase it if the content or the format of outlines changes.
 _VERSION = 4
+# Number of suites whose outlines are kept, those used last. Each CI job may have a new folder.
+_SUITES_KEPT = 64
 
 
 class OutlineCache:
@@ -68,7 +71,10 @@ class OutlineCache:
         """Write the requested outlines, unless the cache file contains exactly these."""
         if self._path is not None and self._used.keys() != self._stored.keys():
             document = json.dumps(self._used, default=ModuleOutline.to_json).encode()
-            write_cache(self._path, _KIND, {_SECTION: np.frombuffer(document, np.uint8)})
+            if write_cache(self._path, _KIND, {_SECTION: np.frombuffer(document, np.uint8)}):
+                # Another process may remove the same files, or the user the folder.
+                with suppress(OSError):
+                    keep_newest(self._path.parent, self._path.suffix, _SUITES_KEPT)
 
 
 def _outlines(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:

@@ -118,7 +118,8 @@ class Graph:
 
     def taken(self) -> Array:
         """Return the numbers of the nodes that are not removed, in order."""
-        return np.flatnonzero(self.live.all[: self.nodes])
+        # NumPy finds non-zero booleans faster than non-zero bytes.
+        return np.flatnonzero(self.live.all[: self.nodes].view(np.bool_))
 
     def lists(self) -> tuple[Array, Array]:
         """Return the lists of links of level 0, and those of all levels above."""

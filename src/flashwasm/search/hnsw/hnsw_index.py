@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import INDEX_MAX_DIM, INDEX_MAX_EF, INDEX_MAX_LINKS
 from flashwasm.keyword_hints import INDEX, SEARCH, knows_peers
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.launch import Launch
+from flashwasm.search.hnsw.filtered_search import nearest_chosen
 from flashwasm.search.hnsw.graph_file import graph_sections, read_graph
 from flashwasm.search.hnsw.graph_search import VectorGraph
 from flashwasm.search.hnsw.recall import evenly_spaced, recall
@@ -17,7 +17,6 @@ from flashwasm.search.index_file import IndexFile, id_sections
 from flashwasm.search.parameters import FEWEST_LINKS, checked_ef, checked_k, checked_m, checked_seed
 from flashwasm.search.search_report import SearchReport, plan
 from flashwasm.storage.file_format import Container
-from flashwasm.validation import flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,7 +174,8 @@ class HNSWIndex(Index):
         filter : array_like of bool, shape (len(index),), or set or array_like of ids, optional
             Vectors to search: a mask that is True for each of them, in the order of ``index.ids``,
             or their ids. Ids that are not in the index are ignored. In an array, each id occurs
-            once. Each query is compared with all of these vectors, so `exact` must not be False.
+            once. If the filter chooses many vectors, the graph is searched for more than `ef`
+            candidates, and otherwise each query is compared with all vectors that it chooses.
         timeout : float, optional
             Maximum duration of the call in seconds. None means the runtime's timeout.
 
@@ -191,16 +191,14 @@ class HNSWIndex(Index):
         ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
         count, width, until = checked_k(k), checked_ef(ef, "ef"), deadline(self._runtime, timeout)
-        if filter is not None and exact is not None and not flag(exact, "exact"):
-            raise ShapeError("exact: expected True or None with a filter, got False")
 
         def search(launch: Launch, some: Array) -> Array:
-            nearest = min(count, len(self))
+            store, nearest, kept = self._store, min(count, len(self)), max(count, width)
             if filter is not None:
                 chosen = self._ids.chosen(filter, self._positions())
-                return self._store.nearest(launch, some, nearest, None, chosen)
-            by_scan, _ = plan(len(self), max(count, width), exact=exact)
-            return self._store.nearest(launch, some, nearest, None if by_scan else width)
+                return nearest_chosen(store, launch, some, nearest, chosen, kept=kept, exact=exact)
+            by_scan, _ = plan(len(self), kept, exact=exact)
+            return store.nearest(launch, some, nearest, None if by_scan else width)
 
         return self._search_by(search, queries, count, until)
 
