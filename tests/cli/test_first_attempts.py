@@ -31,7 +31,12 @@ def invoke(*arguments):
         (["parse a date"], "PATH is missing"),
         (["parse a date", "src"], "PATH 'parse a date' does not exist; expected WORDS after PATH"),
         (["src", "parse", "a", "date"], "put WORDS between quotes"),
-        (["nowhere", "parse a date"], "path 'nowhere' does not exist"),
+        (["nowhere", "parse a date"], "PATH 'nowhere' does not exist; expected a folder or a file"),
+        (["scr", "parse a date"], "PATH 'scr' does not exist; the nearest is src"),
+        (
+            ["src", "src/lib.py", "parse a date"],
+            "got 2 paths; search takes one PATH: give a folder ",
+        ),
         (["src", "-"], "words have no letter and no digit"),
         (["src", "?!"], "words have no letter and no digit"),
     ],
@@ -41,6 +46,67 @@ def test_search_says_which_argument_is_wrong(arguments, message):
     result = invoke("search", *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "near"),
+    [
+        ("duplicates scr", "src"),
+        ("report src/lbi.py", "src/lib.py"),
+        ("index info src/lib", "src/lib.py"),
+        ("index merge -o all.fw scr/lib.py", "src"),
+        ("duplicates --index src/lib.pyy", "src/lib.py"),
+        ("defects cluster src/lob.py", "src/lib.py"),
+        ("coverage gap --root scr", "src"),
+        ("--config src/lib.p probe", "src/lib.py"),
+    ],
+)
+def test_a_mistyped_path_gets_the_nearest_name(arguments, near):
+    result = invoke(*arguments.split())
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"does not exist; the nearest is {near}.\n" in result.stderr
+
+
+def test_a_path_like_no_other_gets_no_name():
+    result = invoke("duplicates", "nowhere/at/all")
+    assert "Path 'nowhere/at/all' does not exist.\n" in result.stderr
+
+
+@pytest.mark.filterwarnings("default")
+def test_of_the_cache_files_that_cannot_be_written_one_is_named(folder, monkeypatch):
+    (folder / "occupied").write_text("")
+    monkeypatch.setenv("FLASHWASM_CACHE", str(folder / "occupied" / "cache"))
+    (folder / "test_a.py").write_text("def test_a(): assert lib.f(1)\ndef test_b(): assert 1\n")
+    tiny_bert.write(folder.parent / "model")
+    for command in (["similar", "test_a.py", "-q", "lib"], ["search", "src", "parse a date"]):
+        result = invoke(*command, "--model", str(folder.parent / "model"))
+        (line,) = result.stderr.splitlines()
+        assert result.exit_code == 0
+        assert line.startswith("warning: cannot write ")
+        assert line.endswith(": Not a directory; later runs will compute its content again")
+
+
+ONE_PATH = "takes one PATH: give a folder that contains all of them"
+EXTRA_ARGUMENTS = {
+    "adapt status src src": f"Got unexpected extra argument (src); status {ONE_PATH}",
+    "adapt train src src": ONE_PATH,
+    "duplicates src src src": f"Got unexpected extra arguments (src src); duplicates {ONE_PATH}",
+    "index build functions src src -o x": ONE_PATH,
+    "index build suite src src -o x": ONE_PATH,
+    "report src src -o x": ONE_PATH,
+    "similar src src -q x": ONE_PATH,
+    "tests-for src src": ONE_PATH,
+    "coverage who lib.py:1 lib.py:3": "who takes one FILE:LINES",
+    "coverage gap src": "gap takes no argument, only options",
+    "feedback accept a b c": "feedback takes {accept|reject}, A, B",
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), EXTRA_ARGUMENTS.items())
+def test_an_argument_too_many_is_refused_with_what_the_command_takes(arguments, message):
+    result = invoke(*arguments.split())
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.endswith(f"{message}\n")
 
 
 def test_similar_refuses_a_query_without_words(folder):

@@ -1,13 +1,14 @@
 """`flashwasm mcp`, called by the client of the protocol's SDK, on the tests of a small project."""
 
 import json
-import os
 import sys
+from pathlib import Path
 
 import anyio
 import pytest
 from click.testing import CliRunner
 
+import flashwasm
 from flashwasm.cli import main
 from small_project import change_project, record_coverage, write_project
 
@@ -38,10 +39,13 @@ def refund(items):
 
 
 def server(*arguments, cwd=None):
-    """Return how to start the server, with all variables: by default, it gets no PYTHONPATH."""
-    arguments = list(arguments or ("-m", "flashwasm", "mcp"))
+    """Return the parameters to start Python as a server, with the package that is tested.
+
+    The SDK passes few variables to a server, and PYTHONPATH is not among them.
+    """
+    variables = {"PYTHONPATH": str(Path(flashwasm.__file__).parents[1])}
     return StdioServerParameters(
-        command=sys.executable, args=arguments, cwd=cwd, env=dict(os.environ)
+        command=sys.executable, args=arguments or ["-m", "flashwasm", "mcp"], env=variables, cwd=cwd
     )
 
 

@@ -16,9 +16,12 @@ import click
 from click.shell_completion import CompletionItem
 
 from flashwasm import __version__
+from flashwasm.cli.existing_path import ExistingPath
 from flashwasm.cli.exit_status import INTERRUPTED, without_broken_pipes
 from flashwasm.cli.settings import command_defaults, nearest_settings, read_settings
+from flashwasm.cli.usage_errors import explained
 from flashwasm.errors import FlashWasmError, ShapeError
+from flashwasm.storage.cache_warnings import UnwritableCacheWarning
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -99,7 +102,7 @@ class ErrorsInOneLine(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; report an error of the library or the system in one line, status 2."""
-        warnings.showwarning = _show_warning
+        warnings.showwarning = _WarningLines().show
         gc.set_threshold(_COLLECT_AFTER)
         for stream in (sys.stdout, sys.stderr):
             # A file name may contain characters that the terminal cannot show.
@@ -108,17 +111,11 @@ class ErrorsInOneLine(click.Group):
         try:
             with without_broken_pipes(ctx):
                 return super().invoke(ctx)
-        except click.NoSuchOption as error:
-            if error.option_name == "--format" and _prints_json(error.ctx):
-                message = "No such option '--format'. Did you mean '--json'?"
-                raise click.UsageError(message, error.ctx) from error
-            raise
         except click.UsageError as error:
-            group = None if error.ctx is None else error.ctx.command
-            if _is_unknown_command(error) and isinstance(group, click.Group) and group.commands:
-                message = f"{error.message} Expected {', '.join(group.commands)}."
-                raise click.UsageError(message, error.ctx) from error
-            raise
+            better = explained(error)
+            if better is None:
+                raise
+            raise better from error
         except (FlashWasmError, OSError) as error:
             raise BadInput(error) from error
         except UnicodeEncodeError as error:
@@ -174,33 +171,34 @@ class LazyGroup(ErrorsInOneLine):
         return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
-def _is_unknown_command(error: click.UsageError) -> bool:
-    """Return True if a group does not contain the command, and click suggests no other."""
-    return error.message.startswith("No such command") and "Did you mean" not in error.message
-
-
-def _prints_json(ctx: click.Context | None) -> bool:
-    """Return True if a command has the option --json."""
-    return ctx is not None and any("--json" in option.opts for option in ctx.command.params)
-
-
 def _interrupted() -> NoReturn:
     """Exit with the status that shells expect of an interrupted command."""
     click.echo("interrupted", err=True)
     sys.exit(INTERRUPTED)
 
 
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """Show a warning as one line, without the source line that raised it."""
-    del category, filename, lineno, file, line
-    click.echo(f"warning: {message}", err=True)
+class _WarningLines:
+    """Warnings as lines on stderr. Of the cache files that cannot be written, one is named."""
+
+    def __init__(self) -> None:
+        self._cache_is_writable = True
+
+    def show(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        """Show a warning as one line, without the source line that raised it."""
+        del filename, lineno, file, line
+        if issubclass(category, UnwritableCacheWarning):
+            if not self._cache_is_writable:
+                return
+            self._cache_is_writable = False
+        click.echo(f"warning: {message}", err=True)
 
 
 @click.group(
@@ -213,7 +211,7 @@ def _show_warning(
     "--config",
     "file",
     metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=ExistingPath(dir_okay=False),
     help="Read default values of options from [tool.flashwasm] in this TOML file.  "
     "[default: pyproject.toml in this folder or the nearest folder above]",
 )

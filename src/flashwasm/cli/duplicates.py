@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flashwasm.cli.embedding_options import cache_option
+from flashwasm.cli.existing_path import ExistingPath
 from flashwasm.cli.exit_status import FailOn, findings_options
 from flashwasm.cli.github import Annotation, repository_root
 from flashwasm.cli.options import (
@@ -33,9 +34,9 @@ from flashwasm.cli.output import (
 )
 from flashwasm.cli.output_file import OutputFile
 from flashwasm.cli.path_or_index import Source, changed_json, path_or_index
+from flashwasm.cli.suite_coverage import suite_coverage
 from flashwasm.errors import ShapeError
 from flashwasm.progress_bar import progress_report
-from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.duplicates.duplicate_groups import KINDS, DuplicateGroup, find_duplicates
 from flashwasm.qe.duplicates.earlier_tests import EarlierTests
 from flashwasm.qe.duplicates.known_groups import (
@@ -74,7 +75,7 @@ _TIERS = {1: "identical", 2: "identical but for literals", 3: "same coverage, si
 @click.option(
     "--baseline",
     metavar="F",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=ExistingPath(dir_okay=False),
     help="Leave out the groups in this baseline file, which --write-baseline wrote.",
 )
 @click.option(
@@ -145,7 +146,7 @@ def duplicates(
     """
     source = path_or_index(path, index_file)
     known = frozenset() if baseline is None else read_baseline(baseline)
-    coverage = None if database is None else CoverageIndex.load(database, progress=True)
+    coverage = suite_coverage(database, None if source.is_index else source.path)
     suite = _read(source, cache=not no_cache)
     earlier = None if since is None else EarlierTests(since, suite.root)
     changed = changed_json(suite, source)

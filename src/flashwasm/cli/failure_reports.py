@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from flashwasm.cli.existing_path import ExistingPath
 from flashwasm.cli.input import read_stdin
 from flashwasm.cli.output import note
 from flashwasm.errors import ShapeError
@@ -23,7 +24,7 @@ failure_files_argument = click.argument(
     metavar="TRACEBACK|REPORT|-...",
     nargs=-1,
     required=True,
-    type=click.Path(exists=True, allow_dash=True, path_type=Path),
+    type=ExistingPath(allow_dash=True),
 )
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from flashwasm.cli.existing_path import ExistingPath
 from flashwasm.cli.output_file import OutputFile
 from flashwasm.optional_packages import optional_module
 
@@ -30,7 +31,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # Types of parameters: a file to read, and a file or folder that must exist.
 FILE = click.Path(dir_okay=False, path_type=Path)
-EXISTING_PATH = click.Path(exists=True, path_type=Path)
+EXISTING_PATH = ExistingPath()
 
 
 def _require_jinja2(_context: click.Context, _option: click.Parameter, path: Path | None) -> Any:
@@ -94,7 +95,7 @@ index_option = click.option(
     "--index",
     "index_file",
     metavar="F",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=ExistingPath(dir_okay=False),
     help="Read this file, made by `flashwasm index build`, instead of PATH.",
 )
 

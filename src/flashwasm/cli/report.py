@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flashwasm.cli.embedding_options import Embedding, embedding_options
+from flashwasm.cli.existing_path import ExistingPath
 from flashwasm.cli.failure_reports import read_reports
 from flashwasm.cli.options import EXISTING_PATH, coverage_option
 from flashwasm.cli.output import no_tests, note, note_missing, note_skipped
 from flashwasm.cli.output_file import OutputFile, refuse_input
+from flashwasm.cli.suite_coverage import suite_coverage
 from flashwasm.errors import CapabilityError, CorruptFileError, ShapeError
 from flashwasm.optional_packages import check_modules
 from flashwasm.progress_bar import progress_report
-from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.coverage.gaps import find_gaps
 from flashwasm.qe.coverage.source_digests import changed_sources
 from flashwasm.qe.coverage.unmeasured_sources import unmeasured_sources
@@ -55,7 +56,7 @@ _MAKE_BENCHMARK = "make the file with: flashwasm bench --json F"
     "--root",
     default=".",
     show_default=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=ExistingPath(file_okay=False),
     help="Folder of the sources to search for gaps. Relative paths in the database start there.",
 )
 @click.option(
@@ -69,7 +70,7 @@ _MAKE_BENCHMARK = "make the file with: flashwasm bench --json F"
     "--bench",
     "benchmark",
     metavar="F",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=ExistingPath(dir_okay=False),
     help="JSON written by `flashwasm bench --json`, to show its charts.",
 )
 @embedding_options
@@ -96,7 +97,7 @@ def report(
     inputs = [path, *failures, *(file for file in (database, benchmark) if file is not None)]
     refuse_input(output, inputs)
     # The files are read first, because the first embedding of a suite may take minutes.
-    index = None if database is None else CoverageIndex.load(database, progress=True)
+    index = suite_coverage(database, path)
     read = read_reports(failures) if failures else None
     document = None if benchmark is None else _read_benchmark(benchmark)
     with progress_report("reading the suite") as advance:

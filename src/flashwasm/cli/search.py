@@ -9,6 +9,7 @@ import click
 
 from flashwasm.cli.completion import complete_path
 from flashwasm.cli.embedding_options import Embedding, embedding_options
+from flashwasm.cli.existing_path import beside
 from flashwasm.cli.input import exists
 from flashwasm.cli.options import count_option, explain_option, index_option, json_option
 from flashwasm.cli.output import (
@@ -25,6 +26,7 @@ from flashwasm.cli.output import (
 )
 from flashwasm.cli.path_or_index import changed_json, path_or_index
 from flashwasm.cli.text_or_file import ends_like_a_file
+from flashwasm.cli.usage_errors import ONE_PATH
 from flashwasm.qe.functions.function_index import FunctionIndex
 from flashwasm.qe.scoring.word_extraction import checked_words
 from flashwasm.qe.similarity.explanation import Explanation
@@ -96,6 +98,8 @@ def search(
 def _path_and_words(inputs: tuple[str, ...], index_file: Path | None) -> tuple[Path | None, str]:
     """Return PATH, or None if it is missing, and WORDS; refuse any other arguments."""
     *paths, words = inputs
+    if len(paths) > 1 and all(exists(Path(path)) for path in paths):
+        raise click.UsageError(f"got {len(paths)} paths; search takes one PATH: {ONE_PATH}")
     if len(paths) > 1:
         raise click.UsageError(
             f"expected PATH and WORDS, got {len(inputs)} arguments; put WORDS between quotes"
@@ -104,8 +108,10 @@ def _path_and_words(inputs: tuple[str, ...], index_file: Path | None) -> tuple[P
     if path is None and index_file is None:
         missing = "WORDS" if exists(Path(words)) else "PATH"
         raise click.UsageError(f"{missing} is missing; expected PATH, or --index F, and WORDS")
-    if path is not None and not exists(path) and exists(Path(words)):
-        raise click.UsageError(f"PATH {str(path)!r} does not exist; expected WORDS after PATH")
+    if path is not None and not exists(path):
+        near = "expected WORDS after PATH" if exists(Path(words)) else beside(path)
+        advice = near or "expected a folder or a file"
+        raise click.UsageError(f"PATH {str(path)!r} does not exist; {advice}")
     return path, words
 
 

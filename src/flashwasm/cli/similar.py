@@ -33,9 +33,9 @@ from flashwasm.cli.output import (
     skipped_json,
 )
 from flashwasm.cli.path_or_index import Source, changed_json, path_or_index
+from flashwasm.cli.suite_coverage import suite_coverage
 from flashwasm.cli.text_or_file import files_near, refuse_mistyped_file, resembles_a_name
 from flashwasm.qe.adaptation.feedback_log import FeedbackLog, Shown
-from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.reports.html_pages import similar_page
 from flashwasm.qe.reports.page_template import write_page
 from flashwasm.qe.similarity.query_file import check_query, text_of
@@ -174,7 +174,7 @@ def _reading(
     """Read the index file, or the tests in the folder."""
     settings = IndexSettings(adapted=adapted, **embedding)
     if not source.is_index:
-        coverage = None if database is None else CoverageIndex.load(database, progress=True)
+        coverage = suite_coverage(database, source.path)
         return read_folder(source.path, settings, coverage=coverage)
     if database is not None:
         raise click.UsageError(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from flashwasm.errors import FlashWasmError
+from flashwasm.errors import FlashWasmError, ShapeError
 from flashwasm.qe.changes.diffs.git_changes import GitRepository
 from flashwasm.qe.changes.diffs.unified_diff import ChangedFile, read_diff
 
@@ -45,7 +46,7 @@ class ChangeOption:
         options = map(config.getoption, ("--fw-record", "--fw-known"))
         own = (database, *(folder / path for path in options if path))
         try:
-            self.before = GitRepository(config.rootpath), diff
+            self.before = _repository(config), diff
             self._changes = self.before[0].changes_since(diff, without=own)
         except FlashWasmError as error:
             reason = " ".join(str(error).split())
@@ -56,3 +57,17 @@ class ChangeOption:
         if self.before is None:
             return read_diff(self._file.read_text("utf-8", "replace"))
         return self._changes
+
+
+def _repository(config: pytest.Config) -> GitRepository:
+    """Return the repository of pytest's rootdir, or else that of the tests to run.
+
+    The rootdir may lie outside of the repository, as with ``--rootdir`` and ``-c``.
+    """
+    try:
+        return GitRepository(config.rootpath)
+    except ShapeError:
+        here = config.invocation_params.dir
+        asked = [here / argument.partition("::")[0] for argument in config.args]
+        places = [str(path) for path in asked if path.exists()] or [str(here)]
+        return GitRepository(Path(os.path.commonpath(places)))

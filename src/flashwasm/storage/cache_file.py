@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flashwasm.errors import CorruptFileError
+from flashwasm.storage.cache_warnings import warn_unwritable
 from flashwasm.storage.file_format import Container
 from flashwasm.storage.file_reading import read_container
 from flashwasm.storage.file_writing import write_container
@@ -45,7 +46,7 @@ def read_cache(path: Path, kind: str) -> Arrays:
 
 
 def write_cache(path: Path, kind: str, arrays: Arrays) -> bool:
-    """Write arrays to a cache file; return False, after a RuntimeWarning, if that fails.
+    """Write arrays to a cache file; return False, after a warning, if that fails.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def write_cache(path: Path, kind: str, arrays: Arrays) -> bool:
     try:
         write_container(path, Container(kind, sections=dict(arrays)))
     except OSError as error:
-        warnings.warn(f"cannot write {path}: {error}", RuntimeWarning, stacklevel=3)
+        warn_unwritable(path, error)
         return False
     return True
 

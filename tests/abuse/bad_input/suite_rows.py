@@ -417,6 +417,7 @@ SUBJECTS = [
         {},
         [
             *(r for r in path_option("path") if r.raises in {fw.DTypeError, fw.ShapeError}),
+            row("rootdir of a number", "rootdir", 1, fw.DTypeError),
             *flag("progress"),
         ],
         loaded_coverage,
@@ -555,6 +556,7 @@ SUBJECTS = [
         [
             *(Row(r.case, "path", r.given, r.raises) for r in text("file")),
             *(row(f"lines of {x!r}", "lines", x, fw.DTypeError) for x in (None, 1, ["a"], [1.5])),
+            *flag("fixtures"),
         ],
         lambda _, **given: COVERAGE.who(**given),
     ),
@@ -566,6 +568,18 @@ SUBJECTS = [
             row("nodeids of none", "nodeids", [], gives={}),
         ],
         lambda _, nodeids: COVERAGE.shared_lines(*nodeids),
+    ),
+    Subject(
+        "qe.CoverageIndex.lines_shared_with",
+        {"nodeid": NODE, "others": [NODE]},
+        [
+            row("nodeid of a number", "nodeid", 1, fw.DTypeError),
+            Row("an unknown nodeid", "no test", lambda: {"nodeid": "absent"}, fw.ShapeError),
+            Row("others of a number", "nodeid", lambda: {"others": [1]}, fw.DTypeError),
+            row("others of a single text", "others", NODE, fw.DTypeError),
+            row("others of none", "others", [], gives=[]),
+        ],
+        lambda _, **given: COVERAGE.lines_shared_with(**given),
     ),
     Subject(
         "qe.CoverageIndex.identical",

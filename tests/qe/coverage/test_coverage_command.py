@@ -141,6 +141,39 @@ def test_lines_that_run_at_import_are_named(folder):
     )
 
 
+@pytest.mark.parametrize(
+    ("lines", "nearest"),
+    [
+        # A blank line, a docstring and the end of a call.
+        ("3", "line 2 (run by t.py::test_small) and line 4 (run outside of tests, as at import)"),
+        ("5", "and line 6 (run by t.py::test_sign and 1 other test)"),
+        ("19-99999999999", "line 18 (run by no test)"),
+        ("3,5", "line 2 (run by t.py::test_small) and line 6 ("),
+    ],
+)
+@pytest.mark.usefixtures("database")
+def test_lines_without_code_are_no_gap(lines, nearest):
+    result = invoke("who", f"lib.py:{lines}")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"lib.py:{lines} holds no code; the nearest code is in ")
+    assert nearest in result.stderr
+    # With a line of code among them, the lines are a gap.
+    assert invoke("who", f"lib.py:{lines},8").stderr == f"no test runs lib.py:{lines},8\n"
+
+
+def test_the_source_below_the_working_folder_counts(folder):
+    built = "/built/elsewhere/lib.py"
+    index_of({"t.py::a|run": {built: [4]}}, [built]).save(folder / "c.fw")
+    (folder / "lib.py").write_text("def f():\n    # A comment.\n\n    return 1\n")
+    said = invoke("who", "lib.py:2-3", "--coverage", "c.fw").stderr
+    assert said == (
+        "lib.py:2-3 holds no code; the nearest code is in line 1 (run by no test) and "
+        "line 4 (run by t.py::a)\n"
+    )
+    (folder / "lib.py").unlink()
+    assert invoke("who", "lib.py:2-3", "--coverage", "c.fw").stderr == "no test runs lib.py:2-3\n"
+
+
 def test_lines_of_fixtures_are_listed_apart(folder):
     index = index_of({"t.py::a|setup": {"lib.py": [1, 2]}, "t.py::a|run": {"lib.py": [2, 4]}})
     file = folder / "coverage.fw"
@@ -238,7 +271,7 @@ def test_lines_are_printed_as_ranges(lines, text):
     ("arguments", "status", "message"),
     [
         (["who", "lib.py:1"], 1, "no test runs lib.py:1"),
-        (["who", "lib.py:1000000-99999999999999"], 1, "no test runs lib.py:1000000-9"),
+        (["who", "lib.py:1000000-99999999999999"], 1, "lib.py:1000000-9+ holds no code"),
         (["who", "lib.py"], 2, "is not FILE:LINES"),
         (["who", "lib.py:a"], 2, "is not FILE:LINES"),
         (["who", "lib.py:5-2"], 2, "the range 5-2 ends before it begins"),

@@ -5,7 +5,9 @@ import pytest
 
 import flashwasm as fw
 from coverage_data import index_of
+from flashwasm.qe.coverage import coverage_lookup
 from flashwasm.qe.coverage.names_by_end import position_of_file
+from flashwasm.qe.suites.node_id_lookup import node_ids_named
 
 ROWS = {
     "": {"lib.py": [1, 4, 12]},
@@ -24,6 +26,8 @@ def test_tests_are_found_by_the_lines_that_they_run():
     assert index.who("lib.py", [2, 99, 0]) == {"t.py::a": [2], "t.py::b[x|y]": [2]}
     assert list(index.who("./lib.py", [6, 7])) == ["t.py::c", "t.py::d"]
     assert index.who("src/lib.py", [15]) == {"t.py::a": [15]}  # Its fixture runs line 15.
+    assert index.who("lib.py", [2, 15], fixtures=False)["t.py::a"] == [2]
+    assert index.who("lib.py", [15], fixtures=False) == {}
     assert index.who("lib.py", [1]) == {}  # It ran outside of tests.
     assert index.tested("lib.py") == {2, 6, 7, 15}
     assert index.lines_of("t.py::c") == [("lib.py", 6), ("lib.py", 7), ("other.py", 3)]
@@ -37,6 +41,23 @@ def test_nearest_is_the_cosine():
     assert [m.shared for m in near] == [1, 1, 1]
     assert index.nearest("a", 1)[0].score == pytest.approx(1)
     assert index.nearest("e") == []
+
+
+def test_a_name_is_looked_up_once_for_the_lines_that_many_tests_share_with_it(monkeypatch):
+    index = index_of(ROWS)
+    names = []
+
+    def counted(query, *others):
+        names.append(query)
+        return node_ids_named(query, *others)
+
+    monkeypatch.setattr(coverage_lookup, "node_ids_named", counted)
+    shared = index.lines_shared_with("c", index.tests)
+    assert names == ["c"]
+    assert shared == [index.shared_lines("t.py::c", other) for other in index.tests]
+    assert shared[0] == {"other.py": [3]}
+    assert shared[-1] == {}
+    assert index.lines_shared_with("t.py::b", ["a"]) == [{"lib.py": [2], "other.py": [1, 2, 3]}]
 
 
 def test_nearest_agrees_with_a_matrix():

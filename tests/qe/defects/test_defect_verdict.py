@@ -8,6 +8,8 @@ import pytest
 
 from flashwasm.qe import FailureLibrary
 from flashwasm.qe.defects.failure_files import read_failure_file
+from flashwasm.qe.defects.failure_fingerprint import fingerprint
+from flashwasm.qe.defects.tracebacks import Failure, Frame
 
 SHOP = """
 def offset(page, size):
@@ -182,12 +184,25 @@ def test_an_error_of_the_same_function_is_known_whatever_the_test_is(runs):
     found = library.match(others["test_total"])
     assert found.evidence.startswith(
         "the same NameError, raised by the same function, discount in shop.py, at the same "
-        "statement, return price - prize // 10"
+        "statement (`return price - prize // 10`)"
     )
     assert "another test" in found.evidence_against
     # Another name is missing in the same function.
     found = library.match(failures(runs["other name"])["test_discount"])
     assert (found.status, found.evidence_against) == ("perhaps", ("another message",))
+
+
+@pytest.mark.parametrize(
+    ("source", "causes", "quoted"),
+    [
+        ("total(price,", (), "`total(price,`"),
+        ("with (a,", ("KeyError", "OSError"), "`with (a,` with KeyError, OSError"),
+        ("f(x) (with y - 1)", (), "`f(x) (with y - 1)`"),
+    ],
+)
+def test_a_statement_is_quoted(source, causes, quoted):
+    failure = Failure("ValueError", "bad", (Frame("lib.py", 1, "f", source),), "", causes)
+    assert fingerprint(failure).quoted_statement == quoted
 
 
 def test_a_check_that_raises_is_no_evidence_for_another_caller(runs):

@@ -48,7 +48,7 @@ def test_failures_are_new_known_or_regressed():
     assert (found.status, found.defect, found.note) == ("known", "bad numbers", "see issue 12")
     assert found.evidence == (
         "the same ValueError, raised by the same function, parse in lib.py, "
-        "at the same statement, x() and the same message"
+        "at the same statement (`x()`) and the same message"
     )
     assert library.learn("bad numbers", [failure(message="worse")], resolved=True) == 1
     again = FailureLibrary("defects.db")

@@ -136,7 +136,7 @@ ASSERTION = "    assert f(x)\nE   assert False"
         pytest.param(
             ("t.py::test_a", long_style("test_a", "assert 2 == 1", "assert f() == 1")),
             ("t.py::test_a", long_style("test_a", "assert 2 == 1", "f()", "assert g() == 1")),
-            "at another statement, assert f() == 1",
+            "at another statement (`assert f() == 1`)",
             id="another assertion",
         ),
         pytest.param(
@@ -151,7 +151,7 @@ ASSERTION = "    assert f(x)\nE   assert False"
                     "with raises(E):",
                 ),
             ),
-            "at another statement, with raises(E):",
+            "at another statement (`with raises(E):`)",
             id="second of two equal statements",
         ),
         pytest.param(

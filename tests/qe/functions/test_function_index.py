@@ -56,6 +56,26 @@ def test_functions_are_collected(folder):
         collect_functions("no")
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_source_is_the_whole_function(folder, end):
+    # A page break is a character of its line for Python, and a break between lines for str.
+    text = 'x = 1\n\x0c\ndef first(): return 1\n\x0c\ndef second():\n    return "\x0b"\n'
+    (folder / "pages.py").write_bytes(text.replace("\n", end).encode())
+    functions, _ = collect_functions("pages.py")
+    sources = [(one.line, one.source) for one in functions]
+    assert sources == [(3, "def first(): return 1"), (5, 'def second():\n    return "\x0b"')]
+
+
+def test_a_source_is_read_in_the_encoding_that_its_file_declares(folder):
+    source = 'def größe():\n    """Prüft die Größe — genau."""'
+    (folder / "latin.py").write_bytes(f"# coding: cp1252\n{source}\n".encode("cp1252"))
+    (folder / "undeclared.py").write_bytes(source.encode("cp1252"))
+    functions, skipped = collect_functions(".")
+    assert [one.source for one in functions if one.name == "größe"] == [source]
+    (refused,) = skipped
+    assert (refused.path.name, refused.reason[:10]) == ("undeclared.py", "not Python")
+
+
 def test_search_by_identifiers_and_by_embeddings(folder):
     index = FunctionIndex.build(".")
     assert index.scorers == ["identifiers"]

@@ -10,6 +10,7 @@ import click
 
 from flashwasm.cli.coverage.group import coverage, database_option
 from flashwasm.cli.coverage.notes import note_changed, note_left_out, note_unmeasured
+from flashwasm.cli.existing_path import ExistingPath
 from flashwasm.cli.exit_status import FailOn, findings_options
 from flashwasm.cli.github import Annotation, repository_root
 from flashwasm.cli.input import read_text
@@ -40,7 +41,7 @@ __all__ = ["gap"]
     "--root",
     default=".",
     show_default=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=ExistingPath(file_okay=False),
     help="Folder of the sources to search for gaps. Relative paths in the database start there.",
 )
 @count_option("gaps")

@@ -11,6 +11,7 @@ import click
 
 from flashwasm.cli.coverage.cases import CaseGroups, number_of_tests, print_cases
 from flashwasm.cli.coverage.group import coverage, database_option
+from flashwasm.cli.coverage.no_test import why_no_test
 from flashwasm.cli.coverage.notes import note_changed
 from flashwasm.cli.line_ranges import parse_place
 from flashwasm.cli.options import count_option, explain_option, json_option
@@ -46,7 +47,8 @@ def who(place: str, database: Path, *, explain: bool, as_json: bool) -> None:
     index = CoverageIndex.load(database, progress=True)
     tests = index.who(file, lines)
     note_changed(database, changed_sources(database, Path()))
-    parts = _parts(index, file, tests) if explain else {}
+    own = index.who(file, lines, fixtures=False) if explain else {}
+    parts = {test: _parts(run, own.get(test, [])) for test, run in tests.items() if explain}
     found = CaseGroups(index.tests).together(tests)
     found.sort(key=lambda one: (-len(one.lines(tests)), one.name))
     if as_json:
@@ -61,10 +63,7 @@ def who(place: str, database: Path, *, explain: bool, as_json: bool) -> None:
     else:
         print_cases(["lines"], [([format_lines(one.lines(tests))], one) for one in found])
     if not tests:
-        # Imports, definitions and class bodies run once, before the first test.
-        at_import = sorted(index.lines_outside_tests(file)[0].intersection(lines))
-        why = f", but {format_lines(at_import)} ran outside of tests, as at import"
-        nothing_found(f"no test runs {place}{why if at_import else ''}")
+        nothing_found(why_no_test(index, place, file, lines))
 
 
 @coverage.command()
@@ -87,8 +86,10 @@ def nearest(nodeid: str, count: int, database: Path, *, explain: bool, as_json: 
     index = CoverageIndex.load(database, progress=True)
     if as_json:
         matches = index.nearest(nodeid, count)
-        both = {m.nodeid: index.shared_lines(nodeid, m.nodeid) for m in matches if explain}
-        found = [{**asdict(m), **({"lines": both[m.nodeid]} if explain else {})} for m in matches]
+        found = [asdict(match) for match in matches]
+        if explain:
+            both = index.lines_shared_with(nodeid, [match.nodeid for match in matches])
+            found = [one | {"lines": lines} for one, lines in zip(found, both, strict=True)]
         echo_json({"nodeid": nodeid, "matches": found})
     else:
         # A test that is printed as one line may have any number of cases.
@@ -112,9 +113,10 @@ def _print_nearest(
     tests = CaseGroups(rows).together(by_id, lambda name: rows[name].tobytes())[:count]
     best = [by_id[one.nodeids[0]] for one in tests]
     if explain:
-        for one, match in zip(tests, best, strict=True):
+        both = index.lines_shared_with(nodeid, [match.nodeid for match in best])
+        for one, match, lines in zip(tests, best, both, strict=True):
             one.echo(f"{match.score:.3f}")
-            _print_lines("both run", index.shared_lines(nodeid, match.nodeid))
+            _print_lines("both run", lines)
     else:
         cells = [(f"{match.score:.3f}", str(match.shared)) for match in best]
         print_cases(("score", "shared lines"), list(zip(cells, tests, strict=True)))
@@ -152,19 +154,10 @@ def redundant(database: Path, *, explain: bool, as_json: bool) -> None:
         nothing_found("no two tests run the same lines")
 
 
-def _parts(
-    index: CoverageIndex, file: str, tests: Mapping[str, list[int]]
-) -> dict[str, dict[str, list[int]]]:
-    """Return for each test the lines that it runs itself and the lines that its fixtures run."""
-    name = index.files[index.find_file(file)]
-    parts = {}
-    for test, lines in tests.items():
-        own = set(index.shared_lines(test).get(name, []))
-        parts[test] = {
-            "its_own": [line for line in lines if line in own],
-            "its_fixtures": [line for line in lines if line not in own],
-        }
-    return parts
+def _parts(lines: Sequence[int], own: Sequence[int]) -> dict[str, list[int]]:
+    """Separate the lines that a test runs itself from those that only its fixtures run."""
+    fixtures = set(lines).difference(own)
+    return {"its_own": list(own), "its_fixtures": sorted(fixtures)}
 
 
 def _print_lines(what: str, lines: Mapping[str, list[int]]) -> None:

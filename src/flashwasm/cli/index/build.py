@@ -25,6 +25,7 @@ from flashwasm.cli.output import (
     progress_bar,
 )
 from flashwasm.cli.output_file import refuse_input
+from flashwasm.cli.suite_coverage import suite_coverage
 from flashwasm.errors import ShapeError
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.defects.failure_clusters import cluster_failures
@@ -71,7 +72,7 @@ def suite(
       flashwasm index build suite tests -o tests.suite
     """
     refuse_input(output, [path] if database is None else [path, database])
-    coverage = None if database is None else CoverageIndex.load(database, progress=True)
+    coverage = suite_coverage(database, path)
     made = SuiteIndex.build(path, coverage=coverage, **embedding)
     note_missing(made.missing)
     note_skipped(made.skipped)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from flashwasm.cli.completion import complete_path
+from flashwasm.cli.existing_path import ExistingPath
 from flashwasm.cli.index.group import index, report_written
 from flashwasm.cli.options import coverage_option, json_option
 from flashwasm.cli.output import note_missing
@@ -30,7 +31,7 @@ _CONTENTS = {
     COVERAGE_DATABASE: "coverage",
     FAILURE_LIBRARY: "failures",
 }
-_INPUT = click.Path(exists=True, dir_okay=False, path_type=Path)
+_INPUT = ExistingPath(dir_okay=False)
 
 
 @index.command()

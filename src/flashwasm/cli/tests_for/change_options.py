@@ -49,9 +49,9 @@ class ChangeSource:
             return GitRepository(path).changes_since(self.since, without=own)
         return read_diff(read_text(str(self.diff)))
 
-    def before(self, root: Path) -> tuple[GitRepository, str] | None:
-        """Return the repository and the revision before the change; None for a diff."""
-        return None if self.since is None else (GitRepository(root), self.since)
+    def before(self, path: Path) -> tuple[GitRepository, str] | None:
+        """Return the repository of a suite and the revision before the change; None for a diff."""
+        return None if self.since is None else (GitRepository(path), self.since)
 
 
 def change_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -149,7 +149,7 @@ def tests_for(
         if form == "github":
             annotate_nothing(reason)
         nothing_found(reason)
-    database = lookup.load(root, changes, change.before(root), note, progress=True)
+    database = lookup.load(root, changes, change.before(path), note, progress=True)
     coverage = None if database is None else database[1]
     seconds, ran = ({}, {}) if times is None else read_times_and_cases(times)
     index = SuiteIndex.build(path, **embedding)

@@ -11,6 +11,7 @@ from flashwasm.qe.coverage.coverage_file import load_coverage, write_coverage_fi
 from flashwasm.qe.coverage.coverage_lookup import CoverageLookup
 from flashwasm.qe.coverage.coverage_match import CoverageMatch
 from flashwasm.qe.coverage.coverage_merging import merge_coverage
+from flashwasm.qe.coverage.recording_folder import names_from
 from flashwasm.storage.file_paths import checked_path, checked_paths
 from flashwasm.validation import flag
 
@@ -41,7 +42,9 @@ class CoverageIndex(CoverageLookup):
     """
 
     @classmethod
-    def load(cls, path: str | Path, *, progress: bool = False) -> CoverageIndex:
+    def load(
+        cls, path: str | Path, *, rootdir: str | Path | None = None, progress: bool = False
+    ) -> CoverageIndex:
         """Load a database that coverage.py recorded with contexts, or a file that `save` wrote.
 
         Parameters
@@ -49,6 +52,10 @@ class CoverageIndex(CoverageLookup):
         path : str or pathlib.Path
             Path of the file, usually ``.coverage``. Both ``pytest --fw-record .coverage`` and
             ``pytest --cov=PKG --cov-context=test`` write such a database.
+        rootdir : str or pathlib.Path, optional
+            pytest's rootdir, which node ids are relative to. Give it if the database may have been
+            recorded in a folder above: node ids in it then begin with more folders, and are
+            changed to those that pytest uses with this rootdir.
         progress : bool, default False
             True to show progress on stderr.
 
@@ -64,7 +71,10 @@ class CoverageIndex(CoverageLookup):
             If the file is damaged, or is neither of the two.
         """
         with progress_report("reading coverage", show=flag(progress, "progress")) as advance:
-            index = cls(load_coverage(checked_path(path), advance))
+            data = load_coverage(checked_path(path), advance)
+            if rootdir is not None:
+                data = names_from(data, checked_path(rootdir, "rootdir"))
+            index = cls(data)
         if not index.tests:
             raise ShapeError(f"{path} has no test contexts; record it with: pytest --fw-record DB")
         return index

@@ -18,7 +18,7 @@ from flashwasm.qe.coverage.names_by_end import position_of_file, value_by_end
 from flashwasm.qe.scoring.inverted_index import InvertedIndex, RowSimilarity
 from flashwasm.qe.suites.node_id_lookup import nearest_node_ids, node_ids_named
 from flashwasm.summaries import counted, summary
-from flashwasm.validation import positive_int
+from flashwasm.validation import flag, positive_int
 
 if TYPE_CHECKING:
     from flashwasm.qe.coverage.coverage_database import CoverageData
@@ -69,10 +69,10 @@ class CoverageLookup:
         """
         return position_of_file(path, self.files, root)
 
-    def who(self, file: str, lines: Iterable[int]) -> dict[str, list[int]]:
+    def who(
+        self, file: str, lines: Iterable[int], *, fixtures: bool = True
+    ) -> dict[str, list[int]]:
         """Return the tests that run at least one of the given lines, each with these lines.
-
-        The lines that a fixture runs count for each test that uses the fixture.
 
         Parameters
         ----------
@@ -80,18 +80,22 @@ class CoverageLookup:
             Path of the file, or the end of it.
         lines : iterable of int
             Line numbers, from 1.
+        fixtures : bool, default True
+            True to count the lines that a fixture runs for each test that uses the fixture, False
+            to leave them out.
 
         Returns
         -------
         dict of str to list of int
             Lines by node id, the test with the most lines first.
         """
+        indexes = (self._own, self._fixtures) if flag(fixtures, "fixtures") else (self._own,)
         at = self.find_file(file)
         hits: dict[int, set[int]] = {}
         for line in checked_integers(lines, "lines"):
             column = self._matrix.column(at, line)
             if column is not None:
-                for index in (self._own, self._fixtures):
+                for index in indexes:
                     for test in index.rows_with(column):
                         hits.setdefault(int(test), set()).add(line)
         order = sorted(hits, key=lambda test: (-len(hits[test]), self.tests[test]))
@@ -137,8 +141,30 @@ class CoverageLookup:
         *nodeids : str
             Node ids, or unambiguous ends of node ids.
         """
-        rows = [union([self.row(at) for at in self.positions(nodeid)]) for nodeid in nodeids]
-        columns = reduce(np.intersect1d, rows) if rows else np.empty(0, np.int64)
+        rows = [self._row_of_all_cases(nodeid) for nodeid in nodeids]
+        return self._by_file(reduce(np.intersect1d, rows) if rows else np.empty(0, np.int64))
+
+    def lines_shared_with(self, nodeid: str, others: Sequence[str]) -> list[dict[str, list[int]]]:
+        """Return for each of several tests the lines, by file, that it and one test both run.
+
+        Parameters
+        ----------
+        nodeid : str
+            Node id of the one test, or an unambiguous end of it.
+        others : sequence of str
+            Node ids of the several tests, or unambiguous ends of them.
+        """
+        instance_of(others, (list, tuple), "others")
+        row = self._row_of_all_cases(nodeid)
+        rows = map(self._row_of_all_cases, others)
+        return [self._by_file(np.intersect1d(row, other)) for other in rows]
+
+    def _row_of_all_cases(self, nodeid: str) -> Array:
+        """Return the columns of the lines that any case of a test runs, without its fixtures."""
+        return union([self.row(at) for at in self.positions(nodeid)])
+
+    def _by_file(self, columns: Array) -> dict[str, list[int]]:
+        """Return the lines of some columns, by file."""
         files = np.searchsorted(self._matrix.starts, columns, side="right") - 1
         return {
             self.files[file]: self._matrix.lines[columns[files == file]].tolist()
@@ -172,6 +198,8 @@ class CoverageLookup:
             If no test matches, or several match.
         """
         checked_text(nodeid, "nodeid")
+        if nodeid in self._places:
+            return [self._places[nodeid]]
         if not (named := node_ids_named(nodeid, self._places, self._data.source.parent)):
             raise ShapeError(
                 f"no test {nodeid!r} in the coverage database; "

@@ -20,7 +20,9 @@ from flashwasm.qe.suites.expressions import source_of
 from flashwasm.qe.suites.syntax_trees import (
     DEFINITION_NODES,
     FUNCTION_NODES,
+    TRY_NODES,
     FunctionNode,
+    is_literal,
     parse_file,
 )
 from flashwasm.storage.file_paths import checked_path
@@ -28,7 +30,7 @@ from flashwasm.validation import flag
 
 __all__ = ["Gap", "find_gaps", "measured_file"]
 
-_BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.IfExp, ast.Match)
+_BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, *TRY_NODES, ast.IfExp, ast.Match)
 
 
 @dataclass(frozen=True)
@@ -226,9 +228,8 @@ def _functions(node: ast.AST, scope: str) -> Iterable[tuple[str, FunctionNode]]:
 def _statements(body: list[ast.stmt]) -> Iterable[ast.stmt]:
     """Yield the statements that coverage.py counts, except those of inner functions."""
     for statement in body:
-        is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
         # Docstrings and declarations are never executed, so coverage.py does not count them.
-        if is_text or isinstance(statement, (ast.Global, ast.Nonlocal)):
+        if is_literal(statement) or isinstance(statement, (ast.Global, ast.Nonlocal)):
             continue
         yield statement
         if isinstance(statement, DEFINITION_NODES):

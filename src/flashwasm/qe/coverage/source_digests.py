@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
+from flashwasm.qe.coverage.recording_folder import recording_folder
 from flashwasm.storage.digests import sha256_of
 
 __all__ = ["changed_sources", "digest_of", "read_digests", "write_digests"]
@@ -66,12 +67,13 @@ def changed_sources(database: Path, root: Path) -> list[str]:
     database : pathlib.Path
         Path of a database. Without digests, the list is empty.
     root : pathlib.Path
-        pytest's rootdir, which the paths in the database are relative to.
+        Folder that the paths in the database are relative to, or one below it.
 
     Returns
     -------
     list of str
-        Paths relative to ``root``. Files that cannot be read there are left out.
+        Paths as in the database. Files that cannot be read are left out.
     """
     digests = read_digests(database) or {}
-    return [name for name, old in digests.items() if digest_of(root / name) not in {None, old}]
+    folder = recording_folder(digests, root)
+    return [name for name, old in digests.items() if digest_of(folder / name) not in {None, old}]

@@ -220,7 +220,7 @@ class Comparison:
             f"the same {self.failure.exception}" if self.exception else "",
             f"raised by the same function, {self.failure.raiser}" if self.raiser else "",
             f"called by the same function, {self.failure.caller}" if self.caller else "",
-            f"at the same statement, {self.failure.statement}" if self.statement else "",
+            f"at the same statement ({self.failure.quoted_statement})" if self.statement else "",
             where,
             likeness,
             f"a similar text ({self.score:.2f})" if similar and not likeness else "",
@@ -246,7 +246,7 @@ class Comparison:
         if self.test and not self.case:
             found.append("another case of the test")
         if self.test and not self.raiser and self._elsewhere:
-            found.append(f"at another statement, {known.statement}")
+            found.append(f"at another statement ({known.quoted_statement})")
         if not self.message:
             found.append("other numbers in the message" if self.alike else "another message")
         again, learnt = self.tests_again

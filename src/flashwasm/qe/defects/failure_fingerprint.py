@@ -30,6 +30,8 @@ _LONG_FLOAT = re.compile(r"\d+\.\d{7,}(?:[eE][+-]?\d+)?")
 # What pytest puts before a line of a message instead of the mark "E".
 _INDENT = " " * 4
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+# A statement, and the types of the other exceptions that `_statement` puts after it.
+_STATEMENT = re.compile(r"(.*?)(?: \(with ([\w., ]+)\))?", re.DOTALL)
 # All that follows the name of a function in a node id.
 _CASE = re.compile(r" ?\[.*$| \(.*$", re.DOTALL)
 _SEPARATOR = re.compile(r"::|[/\\.]")
@@ -109,6 +111,13 @@ class Fingerprint:
     def case(self) -> str:
         """Parameters or description of a subtest in the node id, such as "[1]" or " (i=1)"."""
         return case_of(self.test)
+
+    @property
+    def quoted_statement(self) -> str:
+        """The statement in backticks, since it may end with a comma, and the other exceptions."""
+        found = _STATEMENT.fullmatch(self.statement)
+        source, others = found.groups() if found else (self.statement, None)
+        return f"`{source}` with {others}" if others else f"`{source}`"
 
     @property
     def raises_on_purpose(self) -> bool:

@@ -11,7 +11,12 @@ from flashwasm.errors import ShapeError
 from flashwasm.qe.scoring.word_extraction import extract_words
 from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES
 from flashwasm.qe.suites.source_files import Skipped, absolute_path, walk_program_files
-from flashwasm.qe.suites.syntax_trees import DEFINITION_NODES, FUNCTION_NODES, parse_source
+from flashwasm.qe.suites.syntax_trees import (
+    DEFINITION_NODES,
+    FUNCTION_NODES,
+    decoded_source,
+    parse_source,
+)
 from flashwasm.storage.file_paths import checked_path
 
 __all__ = [
@@ -106,7 +111,7 @@ def _parse(file: Path) -> tuple[ast.Module, list[str]] | str:
         if file.stat().st_size > LARGEST_SOURCE_BYTES:
             return f"larger than {LARGEST_SOURCE_BYTES >> 20} MiB"
         data = file.read_bytes()
-        return parse_source(data), data.decode("utf-8-sig", "replace").splitlines()
+        return parse_source(data), decoded_source(data).split("\n")
     except SyntaxError as error:
         return f"not Python: {error.msg}"
     except OSError as error:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.storage.cache_file import read_cache, write_cache
+from flashwasm.storage.cache_warnings import warn_unwritable
 from flashwasm.storage.folder_lock import locked
 
 __all__ = ["EmbeddingCache"]
@@ -77,7 +78,7 @@ class EmbeddingCache:
             with locked(self._path.parent):
                 _write(self._path, self._merged(self._path))
         except OSError as error:
-            warnings.warn(f"cannot write {self._path}: {error}", RuntimeWarning, stacklevel=2)
+            warn_unwritable(self._path, error)
         self._added.clear()
 
     def _merged(self, path: Path) -> dict[bytes, Floats]:

@@ -16,6 +16,7 @@ from flashwasm.qe.suites.collector import Collector
 from flashwasm.qe.suites.module_reader import ModuleReader
 from flashwasm.qe.suites.pytest_settings import read_settings
 from flashwasm.qe.suites.source_files import Skipped, absolute_path
+from flashwasm.qe.suites.star_imports import star_digest
 from flashwasm.qe.suites.suite import Suite
 from flashwasm.qe.suites.suite_files import suite_files
 from flashwasm.storage.file_paths import checked_path
@@ -87,4 +88,8 @@ def collect(
     skipped += collector.skipped()
     sources = collector.sources().union(files)
     digests = {file: digest for file, digest in modules.digests.items() if file in sources}
+    for module in collector.stars():
+        if module.path not in digests:
+            content = modules.digests[module.path]
+            digests[module.path] = star_digest(content, module, settings)
     return Suite(settings.root, collector.tests(), skipped, path, digests)

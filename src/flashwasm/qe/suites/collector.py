@@ -59,6 +59,7 @@ class Collector:
         self._found: dict[tuple[ParsedModule, str, int], tuple[Definition, list[str]]] = {}
         self._unfollowed = UnfollowedParts(self._names, settings)
         self._sources: set[Path] = set()
+        self._stars: dict[Path, ParsedModule] = {}
 
     def add_module(self, module: ParsedModule) -> None:
         """Add the tests that pytest collects from a file."""
@@ -94,11 +95,14 @@ class Collector:
     def sources(self) -> set[Path]:
         """Return the files on which the tests depend, besides those given to `add_module`.
 
-        They define a test or an ancestor of a test class, import it for another file, or are
-        imported as a whole by ``import *``. A file that only defines what the tests call is not
-        among them.
+        They define a test or an ancestor of a test class, or import it for another file. A file
+        that only defines what the tests call is not among them.
         """
         return self._names.with_importers(self._sources)
+
+    def stars(self) -> list[ParsedModule]:
+        """Return the files that test files import as a whole by ``import *``, also indirectly."""
+        return list(self._stars.values())
 
     def skipped(self) -> list[Skipped]:
         """Return the parts that could not be followed, in the order of discovery."""
@@ -149,7 +153,7 @@ class Collector:
             if not adds_no_tests(f"{star}."):
                 self._unfollowed.add(module, line, f"{star} is not in the suite")
             return
-        self._sources.add(source.path)
+        self._stars |= {one.path: one for one in self._names.starred(source)}
         for name in self._names.exported(source):
             meaning = self._names.meaning(source, name)
             # If the module is in the suite and creates tests by a call, that is reported there.

@@ -16,6 +16,7 @@ from flashwasm.qe.suites.syntax_trees import (
     DEFINITION_NODES,
     FUNCTION_NODES,
     PARSE_ERRORS,
+    assignment_targets,
     parse_source,
 )
 
@@ -117,9 +118,8 @@ def _statements(body: Sequence[ast.stmt], *, sure: bool) -> Iterator[tuple[ast.s
 def _changes(node: ast.stmt) -> Iterator[tuple[str, bool, list[ast.expr]]]:
     """Yield the lists that a statement changes, with a flag for replacement, and the values."""
     if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)) and node.value is not None:
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         replaces = not isinstance(node, ast.AugAssign)
-        for target in targets:
+        for target in assignment_targets(node):
             if (name := dotted_name(target)) in _LISTS:
                 yield name, replaces, _elements(node.value)
     elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):

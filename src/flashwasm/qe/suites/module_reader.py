@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-import tokenize
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES, file_digest
 from flashwasm.qe.suites.outline_cache import OutlineCache
+from flashwasm.qe.suites.syntax_trees import decoded_source
 
 if TYPE_CHECKING:
     from flashwasm.qe.suites.module_outline import FunctionSpan, ModuleOutline
@@ -174,9 +173,7 @@ class ModuleReader:
             raise ValueError(f"{size} bytes, more than the {LARGEST_SOURCE_BYTES} that are read")
         data = path.read_bytes()
         digest = self.digests[path] = hashlib.sha256(data).hexdigest()
-        # A file may declare its encoding in a comment (PEP 263).
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        text = data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+        text = decoded_source(data)
         return ParsedModule(path, text.split("\n"), self._outlines.outline(digest, text))
 
 

@@ -26,6 +26,8 @@ __all__ = ["Definition", "Foreign", "Lineage", "Meaning", "NameResolver", "Open"
 
 # Maximum number of names to follow from one to the next, so that circular names end.
 _MAX_STEPS = 16
+# Maximum number of star imports to follow from one file to the next.
+_MOST_STARS = 4
 
 
 class Definition(NamedTuple):
@@ -161,7 +163,7 @@ class NameResolver:
             self._lineages[definition.key] = self._find_lineage(definition, above)
         return self._lineages[definition.key]
 
-    def exported(self, module: ParsedModule, depth: int = 4) -> list[str]:
+    def exported(self, module: ParsedModule, depth: int = _MOST_STARS) -> list[str]:
         """Return the names that ``from module import *`` binds."""
         if module.outline.exported is not None:
             return module.outline.exported
@@ -178,6 +180,16 @@ class NameResolver:
         path = self._modules.locate(module.path.parent, source)
         found = self._modules.read(path) if path else None
         return found if isinstance(found, ParsedModule) else None
+
+    def starred(self, module: ParsedModule, depth: int = _MOST_STARS) -> Iterator[ParsedModule]:
+        """Yield a module, and the modules of which it imports all names by ``*``, also indirectly.
+
+        A module may be yielded several times.
+        """
+        yield module
+        for star, _ in module.outline.stars if depth else ():
+            if (source := self.star(module, star)) is not None:
+                yield from self.starred(source, depth - 1)
 
     def _meaning(self, module: ParsedModule, name: str, steps: int) -> Meaning:
         """Resolve a dotted name in a module; see `meaning`."""

@@ -26,7 +26,7 @@ from flashwasm.qe.suites.module_outline import (
     Value,
 )
 from flashwasm.qe.suites.static_conditions import truth
-from flashwasm.qe.suites.syntax_trees import FunctionNode, parse_source
+from flashwasm.qe.suites.syntax_trees import FunctionNode, assignment_targets, parse_source
 
 __all__ = ["parse_outline"]
 
@@ -230,10 +230,9 @@ class _Scope:
         self, node: ast.Assign | ast.AnnAssign | ast.AugAssign, *, conditional: bool
     ) -> None:
         """Read the names that an assignment binds, and the settings among them."""
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         if node.value is None:
             return  # An annotation without a value binds nothing.
-        for target in targets:
+        for target in assignment_targets(node):
             if isinstance(target, ast.Name):
                 if target.id == "__test__":
                     self.is_test = bool(getattr(node.value, "value", True))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flashwasm.html_tables import html_table
 from flashwasm.qe.suites.file_digests import changed_files
 from flashwasm.qe.suites.pytest_settings import read_settings
+from flashwasm.qe.suites.star_imports import brings_other_names, content_digest
 from flashwasm.qe.suites.suite_files import suite_files
 from flashwasm.summaries import counted, summary
 
@@ -105,7 +106,8 @@ class Suite:
         Folder or file that was collected.
     digests : mapping of pathlib.Path to str
         `file_digest` of each file in which pytest looks for tests, and of each other file from
-        which a test or a class of tests comes.
+        which a test or a class of tests comes; `star_digest` of each other file that a test file
+        imports by ``*``.
     """
 
     root: Path
@@ -122,4 +124,10 @@ class Suite:
 
     def changes(self) -> list[str]:
         """Return the files that were changed, removed or added since the suite was collected."""
-        return changed_files(self.digests, suite_files(self.path, read_settings(self.path), []))
+        settings = read_settings(self.path)
+        contents = {path: content_digest(digest) for path, digest in self.digests.items()}
+        return [
+            path
+            for path in changed_files(contents, suite_files(self.path, settings, []))
+            if brings_other_names(Path(path), self.digests.get(Path(path), ""), settings)
+        ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import tokenize
 import warnings
 from collections.abc import Iterable, Iterator
@@ -14,9 +15,13 @@ __all__ = [
     "DEFINITION_NODES",
     "FUNCTION_NODES",
     "PARSE_ERRORS",
+    "TRY_NODES",
     "FunctionNode",
+    "assignment_targets",
     "compiles",
+    "decoded_source",
     "inner_statements",
+    "is_literal",
     "mentioned_name",
     "nodes_outside",
     "parse_file",
@@ -29,6 +34,8 @@ __all__ = [
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 FUNCTION_NODES = (ast.FunctionDef, ast.AsyncFunctionDef)
 DEFINITION_NODES = (*FUNCTION_NODES, ast.ClassDef)
+# Python 3.10 has no ``except*``.
+TRY_NODES: tuple[type[ast.AST], ...] = (ast.Try, getattr(ast, "TryStar", ast.Try))
 # What the parser raises for a source that is not Python. A null byte or a number of very many
 # digits is a value error, and a source that is nested too deeply one of the last two.
 PARSE_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError)
@@ -44,6 +51,22 @@ def parse_file(path: Path) -> ast.Module | None:
     except (OSError, SyntaxError, ValueError):
         # An unknown encoding is a syntax error, and bytes that do not fit it a value error.
         return None
+
+
+def decoded_source(data: bytes) -> str:
+    """Return the text of a Python file whose lines end with newlines, as the parser counts lines.
+
+    A file may declare its encoding in a comment (PEP 263).
+
+    Raises
+    ------
+    SyntaxError
+        If there is no such encoding.
+    ValueError
+        If the bytes do not fit the encoding.
+    """
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+    return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def parse_source(source: str | bytes) -> ast.Module:
@@ -129,6 +152,27 @@ def inner_statements(tree: ast.AST) -> Iterator[ast.AST]:
         inner = getattr(tree, name, None)
         if isinstance(inner, list):
             yield from inner
+
+
+def assignment_targets(node: ast.AST) -> list[ast.expr]:
+    """Return what an assignment assigns to, also with ``+=``; nothing for any other node.
+
+    Examples
+    --------
+    >>> len(assignment_targets(ast.parse("a = b[0] = 1").body[0]))
+    2
+    """
+    if isinstance(node, ast.Assign):
+        return node.targets
+    return [node.target] if isinstance(node, (ast.AnnAssign, ast.AugAssign)) else []
+
+
+def is_literal(statement: ast.stmt) -> bool:
+    """Return True if a statement is only a literal, such as a docstring.
+
+    It does nothing, and coverage.py does not count it.
+    """
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
 def mentioned_name(node: ast.AST) -> str:

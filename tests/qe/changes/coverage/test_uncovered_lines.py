@@ -1,11 +1,9 @@
 """The changed lines that no test ran, as lines of the changed file."""
 
-import difflib
-
 import pytest
 
+from file_changes import change_of
 from flashwasm.qe.changes.coverage.uncovered_lines import uncovered_lines
-from flashwasm.qe.changes.diffs.unified_diff import read_diff
 from flashwasm.qe.changes.functions.touched_functions import touched_functions
 
 BEFORE = """\
@@ -53,8 +51,7 @@ def test_changed_lines_that_no_test_ran(tmp_path, edit, expected, above, context
     assert BEFORE.count(edit[0]) == 1
     after = above + BEFORE.replace(*edit)
     (tmp_path / "a.py").write_text(after)
-    lines = [text.splitlines(keepends=True) for text in (BEFORE, after)]
-    (change,) = read_diff("".join(difflib.unified_diff(*lines, "a/a.py", "b/a.py", n=context)))
+    change = change_of(BEFORE, after, context)
     touched = touched_functions(change, tmp_path / "a.py")
     alone = [changed for body, changed in touched.functions.items() if body.isdisjoint(RAN)]
     shift = above.count("\n")

@@ -1,18 +1,17 @@
 """Line numbers after a change, compared with the text of both sides."""
 
-import difflib
 import random
 
 import pytest
 
+from file_changes import change_of
 from flashwasm.qe.changes.diffs.lines_after import LinesAfter
-from flashwasm.qe.changes.diffs.unified_diff import ChangedFile, read_diff
+from flashwasm.qe.changes.diffs.unified_diff import ChangedFile
 
 
 def changed(before, after, context):
-    lines = [[f"{line}\n" for line in text] for text in (before, after)]
-    (change,) = read_diff("".join(difflib.unified_diff(*lines, "a/a.py", "b/a.py", n=context)))
-    return change
+    texts = ("".join(f"{line}\n" for line in lines) for lines in (before, after))
+    return change_of(*texts, context)
 
 
 @pytest.mark.parametrize("context", [0, 3])

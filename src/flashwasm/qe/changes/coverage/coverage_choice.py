@@ -97,7 +97,7 @@ class CoverageChoice:
         if path is None:
             return None
         if self.given is not None:
-            coverage = CoverageIndex.load(path, progress=progress)
+            coverage = CoverageIndex.load(path, rootdir=root, progress=progress)
             if stale := _differing(path, coverage, root, changes, before):
                 note(
                     f"{path} was recorded with another version of {stale}, so tests may be left out"
@@ -111,7 +111,7 @@ class CoverageChoice:
             )
             return None
         try:
-            coverage = CoverageIndex.load(path, progress=progress)
+            coverage = CoverageIndex.load(path, rootdir=root, progress=progress)
         except FlashWasmError as error:
             note(
                 f"imports alone select the tests, as the coverage database cannot be used: {error}"

@@ -14,6 +14,7 @@ from flashwasm.qe.changes.functions.function_lines import (
     function_lines,
     last_statements,
 )
+from flashwasm.qe.changes.functions.project_functions import ProjectFunctions
 from flashwasm.qe.changes.imports.project_files import text_of
 from flashwasm.qe.changes.known_names import PROCESS_NAMES
 from flashwasm.qe.suites.parametrize_literals import literal_cases
@@ -153,12 +154,12 @@ class CoverageEvidence:
                     yield file
 
     def later_callers(self, tests: set[str]) -> set[str]:
-        """Return the tests that may use results which the given tests stored in a cache.
+        """Return the tests that may use results which the given tests stored.
 
-        A caching function (see `FunctionLines.lazy`) has lines that only some callers run, such as
-        the line that fills the cache. Other callers also depend on the functions that this line
-        calls. A function may be called by the line if all tests that ran the line ran the function,
-        or the reverse.
+        A function that keeps results (see `FunctionLines.kept_lines`) has lines that only some
+        callers run, such as the line that fills the place. Other callers also depend on the
+        functions that this line calls. A function may be called by the line if all tests that ran
+        the line ran the function, or the reverse.
 
         Parameters
         ----------
@@ -166,16 +167,32 @@ class CoverageEvidence:
             Node ids of the tests that ran some function.
         """
         found: set[str] = set()
-        ran_by_tests = (one for one in self._structures.values() if self.covered(one[0]))
-        for name, structure in ran_by_tests:
-            for lines in structure.lazy:
+        for name, structure in self._structures.values():
+            if tests and self.runners(name, structure.bodies).isdisjoint(tests):
+                continue
+            for lines, body in structure.uncached:
                 callers = self.runners(name, lines)
-                some = (self.runners(name, [line]) for line in lines)
-                if not callers <= found and any(
-                    one and callers > one and (one <= tests or tests <= one) for one in some
+                # Only a function that one of the tests ran may have kept what they computed.
+                if callers <= found or (tests and callers.isdisjoint(tests)):
+                    continue
+                kept = self._functions.kept_lines(structure, body)
+                if kept is not None and (
+                    not tests.isdisjoint(self.runners(name, kept.hidden & lines))
+                    or self._some_ran(name, kept.conditional & lines, callers, tests)
                 ):
                     found |= callers
+            for lines, first in structure.generators:
+                callers = self.runners(name, lines)
+                # Some tests only continue a generator that another test began.
+                began = callers <= self.runners(name, first)
+                if not began and self._some_ran(name, lines, callers, tests):
+                    found |= callers
         return found
+
+    def _some_ran(self, name: str, lines: set[int], callers: set[str], tests: set[str]) -> bool:
+        """Return True if a line that only some callers ran may have run what some tests ran."""
+        some = (self.runners(name, [line]) for line in lines)
+        return any(one and callers > one and (one <= tests or tests <= one) for one in some)
 
     def _unfinished(self, tests: Sequence[CollectedTest], ran: set[str]) -> set[str]:
         """Return the node ids of the tests of which a recorded case did not reach its end.
@@ -216,6 +233,11 @@ class CoverageEvidence:
                 if lines is not None:
                     found[file] = name, lines
         return found
+
+    @cached_property
+    def _functions(self) -> ProjectFunctions:
+        """The functions of the files of which any line ran."""
+        return ProjectFunctions(structure for _, structure in self._structures.values())
 
     @cached_property
     def _wrapped(self) -> set[str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from flashwasm.qe.changes.diffs.file_versions import file_versions
 from flashwasm.qe.changes.imports.import_graph import project_root
+from flashwasm.qe.coverage.recording_folder import recording_folder
 from flashwasm.qe.coverage.source_digests import digest_of, read_digests
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def differing_sources(
     Returns
     -------
     list of str
-        Paths, which are relative to the rootdir if the database has digests.
+        Paths. If the database has digests, they are relative to the rootdir of the recording.
     """
     digests = read_digests(database)
     paths = {path for one in changes for path in (one.path, one.old_path)}
@@ -64,11 +65,12 @@ def differing_sources(
             edits.setdefault(_normal(top / one.path), []).append(one)
     if digests is None:
         return _by_time(database.stat().st_mtime, files, root, changed, before)
+    folder = recording_folder(digests, root)
     return [
         name
         for name, digest in digests.items()
-        if _differs(_normal(root / name), digest, changed, before)
-        or (before is None and _differs_from_diff(_normal(root / name), digest, edits))
+        if _differs(_normal(folder / name), digest, changed, before)
+        or (before is None and _differs_from_diff(_normal(folder / name), digest, edits))
     ]
 
 

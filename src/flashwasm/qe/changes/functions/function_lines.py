@@ -8,14 +8,23 @@ from functools import cached_property
 from pathlib import Path
 
 from flashwasm.qe.changes.functions.confined_functions import confined_functions
+from flashwasm.qe.changes.functions.function_body import FunctionBody
 from flashwasm.qe.changes.functions.import_calls import calls_project_at_import
-from flashwasm.qe.changes.functions.kept_state import caches_results, keeps_state, wrapped_functions
+from flashwasm.qe.changes.functions.kept_state import (
+    KeepingFunctions,
+    KeptLines,
+    Summaries,
+    Summary,
+    caches_results,
+    wrapped_functions,
+)
 from flashwasm.qe.changes.known_names import PROCESS_NAMES
 from flashwasm.qe.suites.expressions import dotted_name
 from flashwasm.qe.suites.syntax_trees import (
     DEFINITION_NODES,
     FUNCTION_NODES,
     FunctionNode,
+    is_literal,
     mentioned_name,
     nodes_outside,
     parse_file,
@@ -51,7 +60,6 @@ class FunctionLines:
         self._nodes = [node for node in ast.walk(tree) if isinstance(node, FUNCTION_NODES)]
         tests = [node for node in self._nodes if has_tests and node.name.startswith("test")]
         self._inside_tests = {inner for test in tests for inner in ast.walk(test)}
-        self._outside_tests = [node for node in self._nodes if node not in self._inside_tests]
         # A function inside another one has fewer lines than that.
         self.functions = sorted((_body(node) for node in self._nodes), key=len)
         self.bodies: set[int] = set().union(*self.functions)
@@ -64,7 +72,7 @@ class FunctionLines:
         """
         lambdas = (node for node in self._wrapped if isinstance(node, ast.Lambda))
         found = [set(range(node.lineno, (node.end_lineno or 0) + 1)) for node in lambdas]
-        return found + [_body(node) for node in self._outside_tests if caches_results(node)]
+        return found + [_body(one.function) for one in self._outside_tests if caches_results(one)]
 
     @cached_property
     def wrapped(self) -> set[str]:
@@ -73,17 +81,36 @@ class FunctionLines:
 
     def named(self, names: Collection[str]) -> list[set[int]]:
         """Return the lines of the body of each function with one of some names."""
-        return [_body(node) for node in self._outside_tests if node.name in names]
+        functions = (one.function for one in self._outside_tests)
+        return [_body(function) for function in functions if function.name in names]
 
     @cached_property
-    def lazy(self) -> list[set[int]]:
-        """Lines of the body of each other function that may keep results; see `keeps_state`.
+    def uncached(self) -> list[tuple[set[int], FunctionBody]]:
+        """Lines of the body of each function that is not `cached`, and what is in them."""
+        found = (one for one in self._outside_tests if not caches_results(one))
+        return [(_body(one.function), one) for one in found]
 
-        Only the first caller may run some of these lines.
+    def kept_lines(self, body: FunctionBody, elsewhere: Summaries) -> KeptLines | None:
+        """Return lines of one of the `uncached` functions; see `KeepingFunctions.kept_lines`."""
+        return self._keeping.kept_lines(body, elsewhere, self._confined)
+
+    @cached_property
+    def names(self) -> set[str]:
+        """Names of the functions."""
+        return {node.name for node in self._nodes}
+
+    def summary(self, name: str) -> Summary:
+        """Return what a call of the functions with one of the `names` means in other files."""
+        return self._keeping.summary(name)
+
+    @cached_property
+    def generators(self) -> list[tuple[set[int], set[int]]]:
+        """Lines of the body of each generator, and the lines of its first statement.
+
+        A test that runs only other lines uses a generator that another test began.
         """
-        others = (node for node in self._outside_tests if not caches_results(node))
-        confined = confined_functions(self._tree)
-        return [_body(node) for node in others if keeps_state(node, confined=node in confined)]
+        found = (one.function for one in self._outside_tests if _yields(one.function))
+        return [(_body(one), _first_lines(one)) for one in found]
 
     @cached_property
     def running(self) -> list[set[int]]:
@@ -122,6 +149,26 @@ class FunctionLines:
     def around(self, line: int) -> frozenset[int]:
         """Return the lines of the innermost function around a line; none outside of functions."""
         return self._innermost.get(line, frozenset())
+
+    @cached_property
+    def _keeping(self) -> KeepingFunctions:
+        """The functions of the file that may keep results."""
+        return KeepingFunctions(self._function_bodies)
+
+    @cached_property
+    def _confined(self) -> set[ast.AST]:
+        """The functions inside others whose variables end with the call of the outer one."""
+        return confined_functions(self._tree)
+
+    @cached_property
+    def _function_bodies(self) -> list[FunctionBody]:
+        """All functions of the file."""
+        return [FunctionBody(node) for node in self._nodes]
+
+    @cached_property
+    def _outside_tests(self) -> list[FunctionBody]:
+        """The functions that no test defines inside itself."""
+        return [one for one in self._function_bodies if one.function not in self._inside_tests]
 
     @cached_property
     def _wrapped(self) -> list[ast.expr]:
@@ -164,15 +211,10 @@ def last_statements(path: Path) -> dict[int, range]:
     """
     found = {}
     for node in ast.walk(parse_file(path) or ast.Module([], [])):
-        if isinstance(node, FUNCTION_NODES) and not _is_constant(node.body[-1]):
+        if isinstance(node, FUNCTION_NODES) and not is_literal(node.body[-1]):
             last = node.body[-1]
             found[node.lineno] = range(last.lineno, (last.end_lineno or last.lineno) + 1)
     return found
-
-
-def _is_constant(node: ast.stmt) -> bool:
-    """Return True if a statement is a literal, which does nothing and is not recorded."""
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _running(tree: ast.Module, functions: list[set[int]], bodies: set[int]) -> list[set[int]]:
@@ -221,6 +263,13 @@ def _yields(function: FunctionNode) -> bool:
     """Return True if a function is a generator."""
     own = nodes_outside((*DEFINITION_NODES, ast.Lambda), function.body)
     return any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in own)
+
+
+def _first_lines(function: FunctionNode) -> set[int]:
+    """Return the lines of the first statement of a function after its docstring."""
+    has_docstring = ast.get_docstring(function, clean=False) is not None
+    first = function.body[min(int(has_docstring), len(function.body) - 1)]
+    return {*_own_lines(first)}
 
 
 def _own_lines(node: ast.stmt) -> range:

@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import ast
-import sys
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
+from flashwasm.qe.changes.functions.conditions import (
+    conditional_lines,
+    conditions,
+    hidden_branches,
+)
+from flashwasm.qe.changes.functions.places import mentioned_places
 from flashwasm.qe.changes.known_names import CACHING_CALLS, CACHING_WORDS
 from flashwasm.qe.suites.expressions import source_of
-from flashwasm.qe.suites.syntax_trees import (
-    FUNCTION_NODES,
-    FunctionNode,
-    mentioned_name,
-    nodes_outside,
-)
+from flashwasm.qe.suites.syntax_trees import FUNCTION_NODES, FunctionNode, mentioned_name
 
-__all__ = ["caches_results", "keeps_state", "wrapped_functions"]
+if TYPE_CHECKING:
+    from flashwasm.qe.changes.functions.function_body import FunctionBody
+
+__all__ = [
+    "KeepingFunctions",
+    "KeptLines",
+    "Summaries",
+    "Summary",
+    "caches_results",
+    "wrapped_functions",
+]
 
 # Functions that Python calls only if a place has no value yet.
 _FOR_MISSING = {"__get__", "__getattr__", "__missing__"}
-# Methods that add to a container.
-_ADDING = {"add", "append", "appendleft", "extend", "insert", "setdefault", "update"}
-_MUTABLE = (ast.Dict, ast.List, ast.Set, ast.Call)
-_CONSTRUCTORS = {"__init__", "__post_init__", "__setstate__"}
-_BRANCHES = (ast.If, ast.IfExp, ast.While, ast.Try, ast.BoolOp)
 
 
-def caches_results(function: FunctionNode) -> bool:
+def caches_results(body: FunctionBody) -> bool:
     """Return True if only the first caller of a function may run it.
 
     A decorator may cache its results, or the function fills the place whose value it computes, as
     ``__missing__`` does.
     """
+    function = body.function
     names = (source_of(one).lower() for one in function.decorator_list)
-    fills = function.name in _FOR_MISSING and any(_stores([*_own_nodes(function)]))
+    fills = function.name in _FOR_MISSING and bool(body.stores)
     return fills or any(word in name for name in names for word in CACHING_WORDS)
 
 
@@ -58,137 +66,162 @@ def wrapped_functions(tree: ast.Module) -> Iterator[ast.expr]:
                 yield from (one for one in node.args if id(one) not in given)
 
 
+class Summary(NamedTuple):
+    """What a call of functions with one name means to callers in other files.
+
+    Parameters
+    ----------
+    fills : set of str
+        Attributes of any object that the functions fill.
+    results : set of str
+        Attributes on which their results depend.
+    """
+
+    fills: set[str]
+    results: set[str]
+
+
+class KeptLines(NamedTuple):
+    """Lines of a function that may keep results for its later callers.
+
+    Parameters
+    ----------
+    conditional : set of int
+        Lines that may run only if there are no results yet.
+    hidden : set of int
+        Lines that always run, but may call another function only if there are no results yet.
+    """
+
+    conditional: set[int]
+    hidden: set[int]
+
+
+# Function that returns the summary of the functions of all files with a name.
+Summaries = Callable[[str], Summary]
+
+
+class KeepingFunctions:
+    """The functions of a file that may keep results in a place that later calls see.
+
+    Parameters
+    ----------
+    bodies : iterable of FunctionBody
+        All functions of the file.
+    """
+
+    def __init__(self, bodies: Iterable[FunctionBody]) -> None:
+        self._named: dict[str, list[FunctionBody]] = defaultdict(list)
+        for body in bodies:
+            self._named[body.function.name].append(body)
+
+    def kept_lines(
+        self, body: FunctionBody, elsewhere: Summaries, confined: Collection[ast.AST] = ()
+    ) -> KeptLines | None:
+        """Return lines of a function that may keep results; None for any other function.
+
+        Such a function sets a global or nonlocal name, mentions a cache, or fills a place which
+        also decides what it does, to find out if the place was filled before. Functions that it
+        calls may do one or the other for it.
+
+        Parameters
+        ----------
+        body : FunctionBody
+            One of the functions.
+        elsewhere : callable
+            Function that returns the `Summary` of the functions of all files with a name.
+        confined : collection of ast.AST, optional
+            Functions whose nonlocal names nothing sees after the call of the function around it;
+            see `confined_functions`.
+        """
+        function = body.function
+        if _may_fill_anything(body, confined):
+            lines = {*range(function.body[0].lineno, (function.end_lineno or 0) + 1)}
+            return KeptLines(lines, {*hidden_branches(body.nodes, any)})
+        filled = self._filled(body, elsewhere)
+
+        def decides(parts: Iterable[ast.AST]) -> bool:
+            places = mentioned_places(parts)
+            return not filled.isdisjoint(self._all_sources(body, places, elsewhere))
+
+        if not filled or not decides(part for node in body.nodes for part in conditions(node)):
+            return None
+        return KeptLines(
+            {*conditional_lines(function.body, decides)}, {*hidden_branches(body.nodes, decides)}
+        )
+
+    def summary(self, name: str) -> Summary:
+        """Return what a call of the functions with a name means to callers in other files."""
+        fills: set[str] = set()
+        results: set[str] = set()
+        for body in self._named[name]:
+            fills |= body.fills.union(*(one.fills for one in self._callees(body)))
+            results |= self._sources(body, body.results)
+        # In another file, a variable of this one is an attribute of its module.
+        attributes = {one if one.startswith(".") else f".{one}" for one in fills}
+        return Summary(attributes, {one for one in results if one.startswith(".")})
+
+    def _filled(self, body: FunctionBody, elsewhere: Summaries) -> set[str]:
+        """Return the places that a call of a function fills."""
+        own = body.local - {"cls"}
+        filled = {one.place for one in body.stores} | ({one.root for one in body.stores} - own)
+        for helper in self._callees(body) - {body}:
+            filled |= helper.fills - own
+        return filled.union(*(elsewhere(name).fills for name in body.called))
+
+    def _all_sources(self, body: FunctionBody, places: set[str], elsewhere: Summaries) -> set[str]:
+        """Return the same as `_sources`, with those in functions of other files."""
+        found = self._sources(body, places)
+        return found.union(*(elsewhere(one.removeprefix(".")).results for one in found))
+
+    def _sources(self, body: FunctionBody, places: set[str]) -> set[str]:
+        """Return places in a function, and those that their values come from.
+
+        They are the places in assigned values, and those on which the results of functions with
+        one of these names depend.
+        """
+        found, assigned = {*places}, body.assigned
+        helpers: set[FunctionBody] = set()
+        while True:
+            more = [value for targets, value in assigned if not targets.isdisjoint(found)]
+            new = self._with_names(found) - helpers
+            if not more and not new:
+                return found
+            assigned = [pair for pair in assigned if pair[0].isdisjoint(found)]
+            helpers |= new
+            found = found.union(*more, *(helper.results for helper in new))
+
+    def _callees(self, body: FunctionBody) -> set[FunctionBody]:
+        """Return the functions of the file that a function may call, directly or through others."""
+        found: set[FunctionBody] = set()
+        waiting = {body}
+        while waiting:
+            waiting = {one for caller in waiting for one in self._with_names(caller.called)} - found
+            found |= waiting
+        return found
+
+    def _with_names(self, places: Iterable[str]) -> set[FunctionBody]:
+        """Return the functions of the file with one of some names."""
+        named = (self._named.get(place.removeprefix("."), ()) for place in places)
+        return {one for some in named for one in some}
+
+
+def _may_fill_anything(body: FunctionBody, confined: Collection[ast.AST]) -> bool:
+    """Return True if a function may fill a place whose name is not known."""
+    function = body.function
+    for node in ast.walk(function):
+        name = mentioned_name(node).lower()
+        if isinstance(node, ast.Global) or "cache" in name or "memo" in name:
+            return True
+    outer = any(isinstance(node, ast.Nonlocal) for node in body.nodes)
+    # A function may also replace itself.
+    return (outer and function not in confined) or any(
+        not store.root or store.place == f".{function.name}" for store in body.stores
+    )
+
+
 def _uses_of_parameters(function: FunctionNode | ast.Lambda) -> Iterator[ast.AST]:
     """Yield the names in a function that are its parameters."""
     names = {one.arg for one in ast.walk(function.args) if isinstance(one, ast.arg)}
     for node in ast.walk(function):
         if isinstance(node, ast.Name) and node.id in names:
             yield node
-
-
-def keeps_state(function: FunctionNode, *, confined: bool = False) -> bool:
-    """Return True if a function may keep results in a place that later calls see.
-
-    It sets a global or nonlocal name, mentions a cache, or stores into an object that is neither
-    its own nor an argument, or into an attribute of its own object. In both cases, a branch reads
-    the same place, to find out if it was filled before.
-
-    Parameters
-    ----------
-    function : ast.FunctionDef or ast.AsyncFunctionDef
-        The function.
-    confined : bool, default False
-        True if nothing sees its nonlocal names after the call of the function around it; see
-        `confined_functions`.
-    """
-    for node in ast.walk(function):
-        name = mentioned_name(node).lower()
-        if isinstance(node, ast.Global) or "cache" in name or "memo" in name:
-            return True
-    nodes = [*_own_nodes(function)]
-    outer = {name for node in nodes if isinstance(node, ast.Nonlocal) for name in node.names}
-    if outer and not confined:
-        return True
-    # The object that a nonlocal name refers to may be older than the call.
-    own = {*_own_names(function), *sys.stdlib_module_names} - {"cls"} - outer
-    stores, tested = set(_stores(nodes)), _tested(nodes)
-    if any(root not in own and (not root or root in tested) for root, _ in stores):
-        return True
-    if function.name in _CONSTRUCTORS:
-        return False  # Each call fills a new object.
-    return any(root == "self" and f"self.{attribute}" in tested for root, attribute in stores)
-
-
-def _own_nodes(function: FunctionNode) -> Iterator[ast.AST]:
-    """Yield the nodes of a function's body, without the bodies of functions inside it."""
-    return nodes_outside((*FUNCTION_NODES, ast.Lambda), function.body)
-
-
-def _own_names(function: FunctionNode) -> set[str]:
-    """Return the local names of a function, without parameters that keep a mutable default."""
-    names: set[str] = set()
-    for node in _own_nodes(function):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            names.add(node.name)
-    given = function.args
-    plain = [*given.posonlyargs, *given.args]
-    pairs = [*zip(reversed(plain), reversed(given.defaults), strict=False)]
-    pairs += [
-        (one, value)
-        for one, value in zip(given.kwonlyargs, given.kw_defaults, strict=True)
-        if value
-    ]
-    kept = {one.arg for one, value in pairs if isinstance(value, _MUTABLE)}
-    every = [*plain, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg))]
-    return names | {one.arg for one in every if one.arg not in kept}
-
-
-def _stores(nodes: Sequence[ast.AST]) -> Iterator[tuple[str, str]]:
-    """Yield the object and the attribute of each store into an object's attribute or item.
-
-    The object is the first name of the expression, or "" if it begins with a call.
-    """
-    # A counter adds to its value, so no call of it finds the result of an earlier one.
-    counters = {id(node.target) for node in nodes if isinstance(node, ast.AugAssign)}
-    for node in nodes:
-        target: ast.AST | None = None
-        if isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Store):
-            target = None if id(node) in counters else node
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            target = node.func.value if node.func.attr in _ADDING else None
-            if isinstance(target, (ast.Call, ast.Constant, ast.JoinedStr)):
-                target = None  # A new object, in most cases.
-        elif isinstance(node, ast.Call) and mentioned_name(node.func) == "setattr" and node.args:
-            target = ast.Attribute(node.args[0], "", ast.Store())
-        if target is not None:
-            yield _root(target)
-
-
-def _root(node: ast.AST) -> tuple[str, str]:
-    """Return the first name of an expression such as ``a.b[c]``, and its first attribute."""
-    attribute = ""
-    while isinstance(node, (ast.Attribute, ast.Subscript)):
-        if isinstance(node, ast.Attribute):
-            if node.attr in {"__class__", "__dict__"}:
-                return "", ""
-            attribute = node.attr
-        node = node.value
-    return (node.id if isinstance(node, ast.Name) else ""), attribute
-
-
-def _tested(nodes: Sequence[ast.AST]) -> set[str]:
-    """Return the names and the attributes of ``self`` that decide which branch of a function runs.
-
-    A name that is assigned to a tested name is tested, too. So is a string, as in
-    ``hasattr(self, "name")``.
-    """
-    parts: list[ast.AST] = []
-    for node in nodes:
-        if isinstance(node, _BRANCHES):
-            parts += [*filter(None, [getattr(node, "test", None)]), *getattr(node, "values", ())]
-            parts += node.body if isinstance(node, ast.Try) and node.handlers else []
-    found = _mentions(parts)
-    values = [
-        node.value for node in nodes if isinstance(node, ast.Assign) and _targets(node, found)
-    ]
-    return found | _mentions(values)
-
-
-def _targets(node: ast.Assign, names: set[str]) -> bool:
-    """Return True if an assignment sets one of some names."""
-    return any(isinstance(one, ast.Name) and one.id in names for one in node.targets)
-
-
-def _mentions(parts: Sequence[ast.AST]) -> set[str]:
-    """Return the names, the attributes of ``self`` and the strings in parts of a syntax tree."""
-    found: set[str] = set()
-    for node in (one for part in parts for one in ast.walk(part)):
-        if isinstance(node, ast.Name):
-            found.add(node.id)
-        elif isinstance(node, ast.Attribute) and mentioned_name(node.value) == "self":
-            found.add(f"self.{node.attr}")
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found.add(f"self.{node.value}")
-    return found

@@ -16,7 +16,7 @@ from flashwasm.qe.changes.known_names import (
     UNRECORDED_NAMES,
 )
 from flashwasm.qe.suites.expressions import dotted_name
-from flashwasm.qe.suites.syntax_trees import mentioned_name, parse_file
+from flashwasm.qe.suites.syntax_trees import assignment_targets, mentioned_name, parse_file
 
 __all__ = ["ModuleImports", "read_imports"]
 
@@ -150,8 +150,9 @@ class _ImportReader:
 
     def _read_plugins(self, node: ast.Assign | ast.AnnAssign | ast.AugAssign) -> None:
         """Record that the value of ``pytest_plugins`` is computed, so that it is not known."""
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        named = any(mentioned_name(target) == "pytest_plugins" for target in targets)
+        named = any(
+            mentioned_name(target) == "pytest_plugins" for target in assignment_targets(node)
+        )
         if named and node.value is not None:
             literal = (ast.Constant, ast.List, ast.Tuple, ast.Load)
             self._by_string += not all(isinstance(one, literal) for one in ast.walk(node.value))

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from flashwasm.qe.changes.diffs.file_versions import file_versions
 from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES, file_state
 from flashwasm.qe.suites.source_files import is_test_file
-from flashwasm.qe.suites.syntax_trees import DEFINITION_NODES, mentioned_name, try_parse
+from flashwasm.qe.suites.syntax_trees import (
+    DEFINITION_NODES,
+    assignment_targets,
+    mentioned_name,
+    try_parse,
+)
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.diffs.unified_diff import ChangedFile
@@ -140,13 +145,7 @@ def inner_statements(node: ast.stmt) -> Iterator[ast.stmt]:
 
 def assigned_names(node: ast.stmt) -> list[str]:
     """Return the names that a statement assigns to."""
-    if isinstance(node, ast.Assign):
-        targets = node.targets
-    elif isinstance(node, (ast.AnnAssign, ast.AugAssign)):
-        targets = [node.target]
-    else:
-        return []
-    inner = (one for target in targets for one in ast.walk(target))
+    inner = (one for target in assignment_targets(node) for one in ast.walk(target))
     return [one.id for one in inner if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)]
 
 

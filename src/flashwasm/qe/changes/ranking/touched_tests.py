@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from flashwasm.qe.changes.diffs.file_versions import file_versions
 from flashwasm.qe.suites.expressions import source_of
 from flashwasm.qe.suites.source_files import is_test_file
-from flashwasm.qe.suites.syntax_trees import DEFINITION_NODES, try_parse
+from flashwasm.qe.suites.syntax_trees import DEFINITION_NODES, assignment_targets, try_parse
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.diffs.unified_diff import ChangedFile
@@ -169,7 +169,7 @@ def _inside(
     """Yield the definitions of a module or a class."""
     for node in body:
         last = node.end_lineno or node.lineno
-        for name in _names_of(node):
+        for name in _names_set_by(node):
             decorators = getattr(node, "decorator_list", [])
             first = min([node.lineno, *(one.lineno for one in decorators)])
             text = "\n".join(lines[first - 1 : last])
@@ -182,15 +182,14 @@ def _inside(
                 yield from _inside(node.body, (*scope, name), lines)
 
 
-def _names_of(node: ast.stmt) -> Iterator[str]:
-    """Yield the names that a statement defines or imports."""
+def _names_set_by(node: ast.stmt) -> Iterator[str]:
+    """Yield the names that a statement defines or imports, or whose items or attributes it sets."""
     if isinstance(node, DEFINITION_NODES):
         yield node.name
     elif isinstance(node, (ast.Import, ast.ImportFrom)):
         yield from ((alias.asname or alias.name).partition(".")[0] for alias in node.names)
-    elif isinstance(node, (ast.Assign, ast.AnnAssign)):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        inner = (one for target in targets for one in ast.walk(target))
+    else:
+        inner = (one for target in assignment_targets(node) for one in ast.walk(target))
         yield from (one.id for one in inner if isinstance(one, ast.Name))
 
 
