@@ -17,7 +17,7 @@ LARGEST_SOURCE_BYTES = 8 << 20
 
 
 class FileState(NamedTuple):
-    """What tells two versions of a file apart without reading it.
+    """The state of a file, which differs between two versions of it.
 
     Attributes
     ----------

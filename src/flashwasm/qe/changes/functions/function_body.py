@@ -1,4 +1,4 @@
-"""What a function's body mentions, calls, decides by and stores."""
+"""The names, calls, decisions and stores in a function's body."""
 
 from __future__ import annotations
 

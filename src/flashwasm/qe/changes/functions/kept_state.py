@@ -67,7 +67,7 @@ def wrapped_functions(tree: ast.Module) -> Iterator[ast.expr]:
 
 
 class Summary(NamedTuple):
-    """What a call of functions with one name means to callers in other files.
+    """The meaning of a call of functions with one name to callers in other files.
 
     Parameters
     ----------
