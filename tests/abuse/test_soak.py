@@ -11,8 +11,7 @@ from bench.reliability.flatness import Flatness, Holdings
 from bench.reliability.report import ReliabilityFindings
 from bench.reliability.soak import FAILURES, run_shift, soak
 from bench.reliability.tally import Tally
-from checkout import ROOT
-from every_operation import in_child
+from every_operation import in_child, measured_in_child
 
 
 def test_a_short_soak_finds_nothing():
@@ -96,16 +95,9 @@ def test_a_fault_of_the_package_is_found(fault, counted):
 
 
 def test_mixed_calls_leave_a_process_as_it_was():
-    """`make soak` makes 20,000 of these calls.
-
-    In the tests' own process, threads of other tests' fixtures open and close files, too.
-    """
-    code = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-        "from bench.reliability.flatness import measure_flatness\n"
-        "print(measure_flatness(300).failures())"
-    )
-    assert in_child(code) == "[]\n"
+    """`make soak` makes 20,000 of these calls."""
+    found = measured_in_child("bench.reliability.flatness", "measure_flatness(300).failures()")
+    assert found == "[]"
 
 
 def test_growth_is_found():

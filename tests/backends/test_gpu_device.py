@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
-from checkout import ROOT
-from every_operation import in_child
+from every_operation import in_child, measured_in_child
 from flashwasm.backends.gpu import adapter, device
 from flashwasm.backends.gpu.backend import GpuBackend
 from gpu_calls import UNLIMITED
@@ -217,13 +216,6 @@ def test_a_forked_child_is_told_not_to_use_it():
 
 @pytest.mark.usefixtures("gpu")
 def test_mixed_calls_leave_the_process_as_it_was():
-    """`make soak-gpu` makes 5,000 of these calls.
-
-    In the tests' own process, threads of other tests' fixtures open and close files, too.
-    """
-    code = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-        "from bench.reliability.gpu_calls import measure_gpu_flatness\n"
-        "print(measure_gpu_flatness(40).failures())"
-    )
-    assert in_child(code) == "[]\n"
+    """`make soak-gpu` makes 5,000 of these calls."""
+    found = measured_in_child("bench.reliability.gpu_calls", "measure_gpu_flatness(40).failures()")
+    assert found == "[]"
