@@ -64,6 +64,6 @@ def test_a_cluster_prints_what_none_prints(monkeypatch):
     assert "no dask scheduler answers" in output
     texts = ["embed", "add an edge", "remove a node", "--model", "model"]
     # The worker is a thread of this process: tests/distributed has a cluster of processes.
-    options = {"processes": False, "protocol": "tcp://", "dashboard_address": None}
+    options = {"processes": False, "protocol": "tcp://", "dashboard_address": ":0"}
     with distributed.LocalCluster(n_workers=1, **options) as cluster:
         assert run(*texts, "--cluster", cluster.scheduler_address) == run(*texts)

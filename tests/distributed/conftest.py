@@ -28,7 +28,8 @@ def dask_client():
                 n_workers=2,
                 threads_per_worker=1,
                 memory_limit="700MB",
-                dashboard_address=None,
+                # Any free port. None means the default port, which another cluster may have.
+                dashboard_address=":0",
             )
         stack.enter_context(cluster)
         yield stack.enter_context(distributed.Client(cluster))

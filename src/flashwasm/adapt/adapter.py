@@ -10,13 +10,13 @@ import numpy as np
 
 from flashwasm.adapt.argument_checks import SMALLEST, bounded, checked_seed, float32_rows
 from flashwasm.adapt.block import Block, padded
+from flashwasm.adapt.fisher_information import fisher_information
 from flashwasm.adapt.samples import Samples
 from flashwasm.adapt.weights import Factors, Weights
 from flashwasm.errors import ShapeError
 from flashwasm.host.workers import check_status
 from flashwasm.kernel_table import (
     LORA_APPLY,
-    LORA_FISHER,
     LORA_MAX_DIM,
     LORA_MAX_RANK,
     LORA_UPDATE,
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 
 # Decay of Adam's moments in each step, the same as in wasm/lora/update.c.
 _BETA_1, _BETA_2 = 0.9, 0.999
-# Maximum second derivative of the penalty. Its square must be finite in float32.
-_STRONGEST = 1e15
 
 
 class Progress(NamedTuple):
@@ -184,17 +182,7 @@ class Adapter(NotCopied):
             found = self._samples.addresses()
             if not found:
                 return
-            at, fisher = launch.scratch(self._weights.shape)
-            fisher[:] = 0
-            for sample in found:
-                launch.run_once(LORA_FISHER, (self._weights.address, sample, at, 1 / len(found)))
-            if not fisher.max() * self.ewc_lambda < _STRONGEST:
-                message = (
-                    "ewc_lambda: expected a penalty of moderate size, got "
-                    f"{self.ewc_lambda} times Fisher information of {fisher.max():g}"
-                )
-                raise ShapeError(message)
-            self._weights.hold(fisher)
+            self._weights.hold(fisher_information(launch, self._weights, found, self.ewc_lambda))
             self._samples.forget()
 
     @property

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from flashwasm.qe.changes.imports.import_graph import project_root
+from flashwasm.qe.changes.imports.project_root import project_root
 from flashwasm.qe.suites.source_files import is_test_file
 
 __all__ = ["measured_sources"]

@@ -1,16 +1,16 @@
-"""The arena, which allocates blocks of linear memory, and NumPy arrays that keep blocks alive."""
+"""The arena, which allocates blocks of linear memory, also for NumPy arrays."""
 
 from __future__ import annotations
 
 import math
 import threading
-import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flashwasm.errors import OutOfMemoryError, ShapeError
+from flashwasm.runtime.array_block import Block
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,30 +36,6 @@ _MOST_KEPT = 1 << 26
 def room(size: int) -> int:
     """Return the bytes of linear memory that a block of ``size`` bytes occupies."""
     return -(-size // ALIGNMENT) * ALIGNMENT or ALIGNMENT
-
-
-class Block(weakref.ref["NDArray[Any]"]):
-    """A weak reference to an array over a block of linear memory.
-
-    When the array is deleted, the block returns to the arena. No view can outlive the array: the
-    base of a view is the array itself, because the array's own base is a buffer, not another array.
-
-    Attributes
-    ----------
-    offset, size : int
-        Address of the block in linear memory, and its length in bytes.
-    key : int
-        The array's ``id``.
-    owned : bool
-        True once the block belongs to the array, and no longer to the call that creates the array.
-    """
-
-    __slots__ = ("key", "offset", "owned", "size")
-
-    offset: int
-    size: int
-    key: int
-    owned: bool
 
 
 class Arena:

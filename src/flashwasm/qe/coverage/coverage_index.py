@@ -11,7 +11,7 @@ from flashwasm.qe.coverage.coverage_file import load_coverage, write_coverage_fi
 from flashwasm.qe.coverage.coverage_lookup import CoverageLookup
 from flashwasm.qe.coverage.coverage_match import CoverageMatch
 from flashwasm.qe.coverage.coverage_merging import merge_coverage
-from flashwasm.qe.coverage.recording_folder import names_from
+from flashwasm.qe.coverage.rootdir_names import names_from
 from flashwasm.storage.file_paths import checked_path, checked_paths
 from flashwasm.validation import flag
 

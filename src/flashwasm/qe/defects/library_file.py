@@ -1,7 +1,6 @@
-"""The SQLite file of a library of defects: its tables, and functions to read and write it.
+"""The SQLite file of a library of defects, and functions to read and write it.
 
-Version 1 had fewer columns. A file of version 1 can be read, and the first transaction that adds to
-it converts it.
+A file of version 1 can be read, and the first transaction that adds to it converts it.
 """
 
 from __future__ import annotations
@@ -9,17 +8,25 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flashwasm.errors import CorruptFileError
-from flashwasm.qe.defects.failure_fingerprint import Fingerprint, Function, fingerprint
+from flashwasm.qe.defects.failure_fingerprint import fingerprint
 from flashwasm.qe.defects.known_failures import TEXT_END, Defect, Occurrence
 from flashwasm.qe.defects.library_connection import connect, damaged, transaction
 from flashwasm.qe.defects.library_seal import is_sealed, write_seal
-from flashwasm.qe.defects.tracebacks import Failure, read_failure
+from flashwasm.qe.defects.occurrence_table import (
+    CREATE_OCCURRENCES,
+    add_occurrence,
+    checked_row,
+    convert_version_1,
+    read_occurrences,
+)
 from flashwasm.storage.foreign_database import check_database, one_line
+
+if TYPE_CHECKING:
+    from flashwasm.qe.defects.tracebacks import Failure
 
 __all__ = [
     "APPLICATION_ID",
@@ -43,25 +50,6 @@ create table defect (
     resolved integer not null, note text not null
 )
 """
-# All columns between "defect" and "text" are the failure's fingerprint.
-_OCCURRENCES = """
-create table occurrence (
-    id integer primary key, defect integer not null references defect (id),
-    exception text not null, raiser_path text not null, raiser text not null,
-    caller_path text not null, caller text not null, statement text not null, test text not null,
-    test_path text not null, test_function text not null, test_file text not null,
-    message text not null, text text not null, unique (defect, test, text)
-)
-"""
-_COLUMNS = (
-    "exception, raiser_path, raiser, caller_path, caller, statement, test, test_path, "
-    "test_function, test_file, message"
-)
-_SELECT = f"select defect, text, {_COLUMNS} from occurrence order by id"  # noqa: S608 - own names.
-_INSERT = (
-    f"insert or ignore into occurrence (id, defect, {_COLUMNS}, text) "  # noqa: S608 - own names.
-    f"values ({'?, ' * 13}?)"
-)
 
 
 def create_library(path: Path) -> None:
@@ -138,7 +126,8 @@ def add_failures(
     added = 0
     with transaction(path) as database:
         if _version(database, path, application=APPLICATION_ID) < VERSION:
-            _upgrade(database)
+            convert_version_1(database)
+            database.execute(f"pragma user_version = {VERSION}")
         for name, failures in defects.items():
             database.execute("insert or ignore into defect values (null, ?, 0, '')", (name,))
             database.execute("update defect set resolved = ? where name = ?", (resolved, name))
@@ -147,7 +136,9 @@ def add_failures(
             row = database.execute("select id from defect where name = ?", (name,))
             (key,) = row.fetchone()
             for test, failure in failures:
-                added += _add(database, key, fingerprint(failure, test), failure.text[-TEXT_END:])
+                added += add_occurrence(
+                    database, key, fingerprint(failure, test), failure.text[-TEXT_END:]
+                )
         write_seal(database)
     return added
 
@@ -180,14 +171,14 @@ def rewrite_library(path: Path, change: Callable[[Content], Content]) -> None:
         for key, defect in enumerate(defects, 1):
             database.execute("insert into defect values (?, ?, ?, ?)", (key, *defect))
         for at, parts, text in occurrences:
-            _add(database, at + 1, parts, text)
+            add_occurrence(database, at + 1, parts, text)
         write_seal(database)
 
 
 def _create_tables(database: sqlite3.Connection) -> None:
     """Create the tables of a library, and mark the file as one."""
     database.execute(_DEFECTS)
-    database.execute(_OCCURRENCES)
+    database.execute(CREATE_OCCURRENCES)
     database.execute(f"pragma application_id = {APPLICATION_ID}")
     database.execute(f"pragma user_version = {VERSION}")
 
@@ -199,8 +190,8 @@ def _content(database: sqlite3.Connection, path: Path) -> Content:
     if not is_sealed(database):
         raise damaged(path, "its checksum differs")
     query = "select id, resolved, name, note from defect order by id"
-    defects = [_checked(row, 2) for row in database.execute(query)]
-    rows = _occurrences(database, version)
+    defects = [checked_row(row, 2) for row in database.execute(query)]
+    rows = read_occurrences(database, version)
     at = {key: i for i, (key, *_) in enumerate(defects)}
     if any(key not in at for key, *_ in rows):
         raise damaged(path, "a failure has no defect")
@@ -208,19 +199,6 @@ def _content(database: sqlite3.Connection, path: Path) -> Content:
         [Defect(name, bool(resolved), note) for _, resolved, name, note in defects],
         [Occurrence(at[key], parts, text) for key, parts, text in rows],
     )
-
-
-def _add(database: sqlite3.Connection, defect: int, parts: Fingerprint, text: str) -> int:
-    """Add a failure to a defect. Return 1, or 0 if the defect already has the failure."""
-    # If the failure was added before without its test, add the test to it.
-    if parts.test:
-        known = database.execute(
-            "update or ignore occurrence set test = ? where defect = ? and test = '' and text = ?",
-            (parts.test, defect, text),
-        )
-        if known.rowcount:
-            return 0
-    return database.execute(_INSERT, (None, defect, *_row(parts), text)).rowcount
 
 
 def _version(database: sqlite3.Connection, path: Path, *, application: int) -> int:
@@ -233,87 +211,3 @@ def _version(database: sqlite3.Connection, path: Path, *, application: int) -> i
         reads = f"this release reads versions 1 to {VERSION}"
         raise CorruptFileError(f"{path} is a library of version {version}; {reads}")
     return int(version)
-
-
-def _occurrences(database: sqlite3.Connection, version: int) -> list[tuple[int, Fingerprint, str]]:
-    """Return the key of the defect, the fingerprint and the text of each failure."""
-    if version == 1:
-        rows = database.execute(
-            "select defect, text, exception, path, function from occurrence order by id"
-        )
-        checked = (_checked(row, 1) for row in rows)
-        return [(key, _from_version_1(text, *old), text) for key, text, *old in checked]
-    checked = (_checked(row, 1) for row in database.execute(_SELECT))
-    return [(key, _parts(*columns), text) for key, text, *columns in checked]
-
-
-def _checked(row: tuple[Any, ...], numbers: int) -> tuple[Any, ...]:
-    """Return a row after a check that it has ``numbers`` integers, followed by texts.
-
-    SQLite stores the type of each value, which may differ from the type of the column.
-    """
-    wanted = [int] * numbers + [str] * (len(row) - numbers)
-    if list(map(type, row)) != wanted:
-        raise sqlite3.DatabaseError("a value in a row is of another type than its column")
-    return row
-
-
-def _upgrade(database: sqlite3.Connection) -> None:
-    """Convert the failures of version 1 to the columns of this version."""
-    keys = [key for (key,) in database.execute("select id from occurrence order by id")]
-    rows = _occurrences(database, 1)
-    database.execute("alter table occurrence rename to version_1")
-    database.execute(_OCCURRENCES)
-    database.executemany(
-        _INSERT,
-        [
-            (key, defect, *_row(parts), text)
-            for key, (defect, parts, text) in zip(keys, rows, strict=True)
-        ],
-    )
-    database.execute("drop table version_1")
-    database.execute(f"pragma user_version = {VERSION}")
-
-
-def _from_version_1(text: str, exception: str, path: str, function: str) -> Fingerprint:
-    """Return the fingerprint of a failure of version 1, which stored the end of the text.
-
-    The columns of version 1 were read from the whole text. So they take precedence where the end of
-    the text shows less: the name of a function is at the beginning of its source.
-    """
-    parts = fingerprint(read_failure(text))
-    if function and not parts.raiser and not parts.test_file:
-        parts = replace(parts, raiser=Function(path, function))
-    if not function:
-        parts = replace(parts, test_file=parts.test_file or path)
-    return replace(parts, exception=exception)
-
-
-def _row(parts: Fingerprint) -> tuple[str, ...]:
-    """Return the columns of a fingerprint."""
-    return (
-        parts.exception,
-        *parts.raiser,
-        *parts.caller,
-        parts.statement,
-        parts.test,
-        *parts.test_function,
-        parts.test_file,
-        parts.message,
-    )
-
-
-def _parts(*columns: str) -> Fingerprint:
-    """Return the fingerprint in some columns."""
-    exception, path, name, caller_path, caller, statement, test, *rest = columns
-    test_path, function, file, message = rest
-    return Fingerprint(
-        exception=exception,
-        raiser=Function(path, name),
-        caller=Function(caller_path, caller),
-        statement=statement,
-        test=test,
-        test_function=Function(test_path, function),
-        test_file=file,
-        message=message,
-    )

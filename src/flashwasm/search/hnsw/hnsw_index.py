@@ -11,10 +11,10 @@ from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.launch import Launch
 from flashwasm.search.hnsw.graph_file import graph_sections, read_graph
 from flashwasm.search.hnsw.graph_search import VectorGraph
+from flashwasm.search.hnsw.recall import evenly_spaced, recall
 from flashwasm.search.index import Index
 from flashwasm.search.index_file import IndexFile, id_sections
 from flashwasm.search.parameters import FEWEST_LINKS, checked_ef, checked_k, checked_m, checked_seed
-from flashwasm.search.result_keys import decoded
 from flashwasm.search.search_report import SearchReport, plan
 from flashwasm.storage.file_format import Container
 from flashwasm.validation import flag
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 KIND = "hnsw-index"
-# Maximum number of queries for measuring the recall in a report.
-_SAMPLE = 64
 
 
 class HNSWIndex(Index):
@@ -237,7 +235,7 @@ class HNSWIndex(Index):
         """
         wanted = self._checked(queries, "queries", None)
         count, width = checked_k(k), checked_ef(ef, "ef")
-        sample = wanted[:: max(1, -(-len(wanted) // _SAMPLE))]
+        sample = evenly_spaced(wanted)
         launch = Launch(self._runtime, None)
         with launch.lock, launch:
             self._finish(launch)
@@ -245,9 +243,8 @@ class HNSWIndex(Index):
             nearest = min(count, len(self))
             if by_scan or not len(sample) or not nearest:
                 return SearchReport(by_scan, reason, 1.0, 0)
-            found, _ = decoded(self._store.nearest(launch, sample, nearest, width), nearest)
-            truth, _ = decoded(self._store.nearest(launch, sample, nearest, None), nearest)
-        return SearchReport(by_scan, reason, float((found >= truth[:, -1:]).mean()), len(sample))
+            measured = recall(self._store, launch, sample, nearest, width)
+        return SearchReport(by_scan, reason, measured, len(sample))
 
     def _removal(self, launch: Launch, places: Array) -> Callable[[], None]:
         """Return a function that removes vectors, and repairs the graph around them."""

@@ -3,7 +3,8 @@
 import pytest
 
 from flashwasm.qe.changes.functions.function_lines import function_lines
-from flashwasm.qe.changes.imports.import_graph import ImportGraph, project_root
+from flashwasm.qe.changes.imports.import_graph import ImportGraph
+from flashwasm.qe.changes.imports.project_root import project_root
 from kept_functions import kept_functions
 
 # Text of a test file in the folder `tests`, and True if it depends on the module lib/deep/part.py.

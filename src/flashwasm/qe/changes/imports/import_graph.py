@@ -5,23 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flashwasm.progress_bar import progress_report
 from flashwasm.qe.changes.imports.module_imports import ModuleImports, read_imports
 from flashwasm.qe.changes.imports.modules_loaded_first import modules_loaded_first
 from flashwasm.qe.changes.imports.project_files import project_files
+from flashwasm.qe.changes.imports.project_root import project_root
 from flashwasm.qe.suites.source_files import TEST_FOLDERS, is_test_file
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.diffs.unified_diff import ChangedFile
     from flashwasm.qe.suites.suite import CollectedTest
 
-__all__ = ["ImportGraph", "graph_of", "project_root"]
-
-# Folders that mark the root of a checkout.
-_CHECKOUT = (".git", ".hg", ".jj", ".svn")
+__all__ = ["ImportGraph", "graph_of"]
 
 
 class ImportGraph:
@@ -294,27 +292,3 @@ def graph_of(
     root = project_root(rootdir, sorted(paths))
     changed = {root / path for path in paths if path.endswith(".py")}
     return ImportGraph(root, {test.path for test in tests}, changed)
-
-
-def project_root(rootdir: Path, paths: Iterable[str]) -> Path:
-    """Return the root folder of a project, which contains its tests, packages and a diff's paths.
-
-    It is the nearest checkout at or above pytest's rootdir, or else the nearest folder in which one
-    of the paths exists, or else the rootdir itself.
-
-    Parameters
-    ----------
-    rootdir : pathlib.Path
-        pytest's rootdir.
-    paths : iterable of str
-        Paths of a diff.
-    """
-    above = (rootdir, *rootdir.parents)
-    for folder in above:
-        if any((folder / mark).exists() for mark in _CHECKOUT):
-            return folder
-    relative = [path for path in paths if not PurePosixPath(path).is_absolute()]
-    for folder in above:
-        if any((folder / path).exists() for path in relative):
-            return folder
-    return rootdir

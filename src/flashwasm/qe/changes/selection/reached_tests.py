@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from flashwasm.qe.changes.coverage.coverage_evidence import CoverageEvidence
 from flashwasm.qe.changes.coverage.measured_change import MeasuredChange
 from flashwasm.qe.changes.diffs.file_versions import file_versions
-from flashwasm.qe.changes.imports.import_graph import ImportGraph, project_root
+from flashwasm.qe.changes.imports.import_graph import ImportGraph
+from flashwasm.qe.changes.imports.project_root import project_root
 from flashwasm.qe.changes.known_names import HOOKS_FOR_ALL_TESTS
 from flashwasm.qe.changes.readers.documentation_files import documentation_readers
 from flashwasm.qe.changes.readers.layout_changes import layout_changes
