@@ -7,22 +7,24 @@ import pytest
 from click.testing import CliRunner
 
 from bench.commands import main
-from bench.reliability.flatness import Flatness, Holdings, measure_flatness
+from bench.reliability.flatness import Flatness, Holdings
 from bench.reliability.report import ReliabilityFindings
 from bench.reliability.soak import FAILURES, run_shift, soak
 from bench.reliability.tally import Tally
-from every_operation import in_child
+from every_operation import in_child, measured_in_child
 
 
 def test_a_short_soak_finds_nothing():
     """Threads call, and are disturbed, in a process of its own."""
-    tally = Tally()
-    soak(3.0, 7, tally)
+    tally, kinds = Tally(), ("processes", "calls", "bad inputs", "failed allocations")
+    # On a loaded machine, three seconds may be too short for one of the kinds.
+    for seed in range(7, 100, 10):
+        soak(3.0, seed, tally)
+        if all(tally.counts[done] for done in kinds):
+            break
     assert not tally.failures
     assert not any(tally.counts[name] for name in FAILURES)
-    assert tally.counts["processes"]
-    for done in ("calls", "bad inputs", "failed allocations"):
-        assert tally.counts[done], done
+    assert [done for done in kinds if not tally.counts[done]] == []
 
 
 @pytest.mark.parametrize(
@@ -94,8 +96,8 @@ def test_a_fault_of_the_package_is_found(fault, counted):
 
 def test_mixed_calls_leave_a_process_as_it_was():
     """`make soak` makes 20,000 of these calls."""
-    found = measure_flatness(300)
-    assert not found.failures()
+    found = measured_in_child("bench.reliability.flatness", "measure_flatness(300).failures()")
+    assert found == "[]"
 
 
 def test_growth_is_found():

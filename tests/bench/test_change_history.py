@@ -78,7 +78,8 @@ def shop(tmp_path, monkeypatch):
     monkeypatch.setenv("FLASHWASM_DATA", str(tmp_path / "data"))
     (tmp_path / "shop").mkdir()
     monkeypatch.chdir(tmp_path / "shop")
-    Path("pytest.ini").write_text("")
+    # Hypothesis's plugin takes a second to load, in each run.
+    Path("pytest.ini").write_text("[pytest]\naddopts = -p no:hypothesispytest\n")
     git("init")
     commit(NONE, NONE)
     commit(("[*basket, item]", "basket + [item]"), ("add_item([], 1)", "add_item([2], 1)[1:]"))

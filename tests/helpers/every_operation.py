@@ -7,6 +7,7 @@ import sys
 import numpy as np
 
 import flashwasm as fw
+from checkout import ROOT
 from sample_arrays import normal
 
 TABLE, IDS = normal(50, 24), np.arange(12) * 4
@@ -54,3 +55,12 @@ def in_child(code, *, timeout=600, status=0, **environment):
     )
     assert done.returncode == status, f"status {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout
+
+
+def measured_in_child(module, call):
+    """Return the value, as text, of a call of a module's function in a new interpreter.
+
+    In the tests' own process, threads of other tests' fixtures open and close files.
+    """
+    path = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+    return in_child(f"{path}from {module} import *\nprint({call})").strip()

@@ -146,7 +146,11 @@ def made(kind, seed, count, dim):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("metric", METRICS)
 @hypothesis.settings(
-    max_examples=8, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+    max_examples=8,
+    suppress_health_check=[
+        hypothesis.HealthCheck.function_scoped_fixture,
+        hypothesis.HealthCheck.too_slow,
+    ],
 )
 @hypothesis.given(data=st.data())
 def test_the_same_bits(runtime, metric, kind, data):

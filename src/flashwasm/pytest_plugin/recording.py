@@ -16,9 +16,10 @@ import pytest
 from flashwasm.errors import CapabilityError
 from flashwasm.optional_packages import optional_module
 from flashwasm.pytest_plugin.measured_sources import measured_sources
-from flashwasm.qe.coverage.source_digests import digest_of, write_digests
+from flashwasm.qe.coverage.source_digests import write_digests
 from flashwasm.qe.suites.file_digests import file_state
 from flashwasm.storage.atomic_files import replace_with
+from flashwasm.storage.digests import digest_of
 from flashwasm.storage.scratch_files import scratch_folder
 from flashwasm.summaries import counted
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-__all__ = ["sha256_of"]
+__all__ = ["digest_of", "sha256_of"]
 
 _BLOCK_BYTES = 1 << 20
 
@@ -17,3 +17,11 @@ def sha256_of(path: Path) -> str:
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+def digest_of(path: Path) -> str | None:
+    """Return the SHA-256 of a file; None if it cannot be read."""
+    try:
+        return sha256_of(path)
+    except OSError:
+        return None

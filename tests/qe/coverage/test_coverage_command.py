@@ -10,7 +10,8 @@ from coverage_data import index_of
 from flashwasm.cli import main
 from flashwasm.qe import CoverageIndex
 from flashwasm.qe.coverage.line_ranges import format_lines
-from flashwasm.qe.coverage.source_digests import digest_of, write_digests
+from flashwasm.qe.coverage.source_digests import write_digests
+from flashwasm.storage.digests import digest_of
 
 
 def invoke(*arguments):

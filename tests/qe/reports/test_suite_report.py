@@ -16,9 +16,10 @@ from checkout import ROOT
 from flashwasm.cli import main
 from flashwasm.qe import CoverageIndex
 from flashwasm.qe.coverage.coverage_database import CoverageData
-from flashwasm.qe.coverage.source_digests import digest_of, write_digests
+from flashwasm.qe.coverage.source_digests import write_digests
 from flashwasm.qe.reports.line_pairs import pair_lines
 from flashwasm.qe.reports.suite_map import draw_map, vectors_of_terms
+from flashwasm.storage.digests import digest_of
 
 __all__ = ["folder"]
 

@@ -19,8 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.errors import CorruptFileError, DeadlineExceeded, ShapeError
-from flashwasm.qe.coverage.source_digests import digest_of
-from flashwasm.storage.digests import sha256_of
+from flashwasm.storage.digests import digest_of, sha256_of
 from flashwasm.storage.foreign_database import check_database, one_line
 
 __all__ = ["MOST_JUMPS", "MOST_LINES", "CoverageData", "read_coverage"]

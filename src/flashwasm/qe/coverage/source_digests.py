@@ -11,19 +11,11 @@ from contextlib import closing
 from pathlib import Path
 
 from flashwasm.qe.coverage.recording_folder import recording_folder
-from flashwasm.storage.digests import sha256_of
+from flashwasm.storage.digests import digest_of
 
-__all__ = ["changed_sources", "digest_of", "read_digests", "write_digests"]
+__all__ = ["changed_sources", "read_digests", "write_digests"]
 
 _TABLE = "flashwasm_sources"
-
-
-def digest_of(path: Path) -> str | None:
-    """Return the SHA-256 of a file; None if it cannot be read."""
-    try:
-        return sha256_of(path)
-    except OSError:
-        return None
 
 
 def write_digests(database: Path, digests: Mapping[str, str]) -> None:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from flashwasm.qe.changes.diffs.file_versions import file_versions
 from flashwasm.qe.changes.imports.project_root import project_root
 from flashwasm.qe.coverage.recording_folder import recording_folder
-from flashwasm.qe.coverage.source_digests import digest_of, read_digests
+from flashwasm.qe.coverage.source_digests import read_digests
+from flashwasm.storage.digests import digest_of
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.diffs.git_changes import GitRepository
