@@ -53,14 +53,19 @@ MODULE_RUNNERS = {
 # one may depend on each file of the project (`module_imports`).
 UNPICKLERS = {"pickle.load", "cloudpickle.load", "dill.load", "joblib.load"}
 # Names with which a file starts other programs, or threads that coverage.py does not follow. A test
-# that runs such a function always runs (`function_lines`, `layout_readers`).
+# that runs such a function always runs (`program_starts`, `layout_readers`).
 PROCESS_NAMES = {
     *("Popen", "ProcessPoolExecutor", "multiprocessing", "pexpect", "popen", "subprocess"),
     *("create_subprocess_exec", "create_subprocess_shell", "subprocess_exec", "subprocess_shell"),
     *("fork", "forkpty", "posix_spawn", "posix_spawnp", "spawnl", "spawnle", "spawnlp"),
-    *("spawnlpe", "spawnv", "spawnve", "spawnvp", "spawnvpe"),
-    # Libraries that do so.
+    *("spawnlpe", "spawnv", "spawnve", "spawnvp", "spawnvpe", "startfile"),
+    *("execl", "execle", "execlp", "execlpe", "execv", "execve", "execvp", "execvpe"),
+    # Libraries that do so, and functions of trio, anyio and dask.
     *("billiard", "joblib", "loky", "mpire", "multiprocess", "pathos", "plumbum", "ptyprocess"),
+    *("delegator", "execnet", "mpi4py", "pebble", "rpyc", "sarge"),
+    *("LocalCluster", "open_process", "run_process", "to_process"),
+    # Libraries that run notebooks.
+    *("jupyter_client", "nbclient", "nbconvert", "papermill", "testbook"),
     *("InterpreterPoolExecutor", "settrace", "start_new_thread"),
 }
 # Functions of these modules that start no program, and their constants and exceptions. A mention of
