@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -107,3 +108,18 @@ def test_elements_nested_deep(tmp_path):
     deep = "<a>" * 100_000 + "KeyError: 1" + "</a>" * 100_000
     path = report(tmp_path / "x.xml", f'<testcase name="a"><failure>{deep}</failure></testcase>')
     assert [one.failure.exception for one in read_failures(path)] == ["KeyError"]
+
+
+def test_a_damaged_report_is_closed(tmp_path, monkeypatch):
+    path, opened, real = tmp_path / "x.xml", [], Path.open
+
+    def kept(*arguments, **options):
+        opened.append(real(*arguments, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(Path, "open", kept)
+    path.write_bytes(b"<testsuite><testcase>")
+    with pytest.raises(fw.CorruptFileError):
+        read_failures(path)
+    assert opened
+    assert all(file.closed for file in opened)

@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.qe.defects.foreign_frames import foreign_frames
@@ -75,36 +76,43 @@ def _cases_with_suites(path: Path) -> Iterator[tuple[int, ET.Element]]:
     """Yield the number of the suite and the element of each test case."""
     if not path.is_file():
         raise ShapeError(f"{str(path)!r} does not exist or is not a file; expected JUnit XML")
-    opened: list[ET.Element] = []  # Open elements, outermost first.
-    inside_case, suites = False, 0
     try:
-        # Expat limits the expansion of entities, and ElementTree fetches no external ones. Tests
-        # check both.
-        events = ET.iterparse(path, events=("start", "end"))  # noqa: S314 - safe, as said above.
-        for event, element in events:
-            name = _local_name(element)
-            if event == "start":
-                if not opened and name not in {"testsuites", "testsuite", "testcase"}:
-                    raise CorruptFileError(
-                        f"{path} is XML, but not a JUnit report: <{name}>; "
-                        "`pytest --junitxml FILE` writes one"
-                    )
-                opened.append(element)
-                suites += name == "testsuite"
-                inside_case = inside_case or name == "testcase"
-                continue
-            opened.pop()
-            if name == "testcase":
-                yield suites, element
-                inside_case = False
-            if opened and not inside_case:
-                # Without this, the suite would keep all its cases in memory until the end.
-                opened[-1].remove(element)
+        # A file that ElementTree has opened itself stays open if the report is damaged.
+        with path.open("rb") as file:
+            yield from _cases_in(file, path)
     # ElementTree raises the last two for an unsupported or unknown encoding.
     except (ET.ParseError, ValueError, LookupError) as error:
         raise CorruptFileError(
             f"{path} is not a whole JUnit report: {error}; run the tests again"
         ) from error
+
+
+def _cases_in(file: BinaryIO, path: Path) -> Iterator[tuple[int, ET.Element]]:
+    """Yield the same as `_cases_with_suites` for an open file, whose errors it does not convert."""
+    opened: list[ET.Element] = []  # Open elements, outermost first.
+    inside_case, suites = False, 0
+    # Expat limits the expansion of entities, and ElementTree fetches no external ones. Tests
+    # check both.
+    events = ET.iterparse(file, events=("start", "end"))  # noqa: S314 - safe, as said above.
+    for event, element in events:
+        name = _local_name(element)
+        if event == "start":
+            if not opened and name not in {"testsuites", "testsuite", "testcase"}:
+                raise CorruptFileError(
+                    f"{path} is XML, but not a JUnit report: <{name}>; "
+                    "`pytest --junitxml FILE` writes one"
+                )
+            opened.append(element)
+            suites += name == "testsuite"
+            inside_case = inside_case or name == "testcase"
+            continue
+        opened.pop()
+        if name == "testcase":
+            yield suites, element
+            inside_case = False
+        if opened and not inside_case:
+            # Without this, the suite would keep all its cases in memory until the end.
+            opened[-1].remove(element)
 
 
 def case_nodeid(case: ET.Element) -> str:
