@@ -9,5 +9,5 @@ of their `places`. `confined_functions` finds those whose variables end with a c
 
 `program_starts` finds the functions of a file that may start another program, and `starting_files`
 all files with such functions. Both rely on `surroundings`, which knows the functions around a place
-in a file, and on `local_names`, which knows the variables of a function.
+in a file. `local_names` knows the variables of a function.
 """

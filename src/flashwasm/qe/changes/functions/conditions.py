@@ -89,7 +89,7 @@ def conditional_lines(body: Sequence[ast.AST], decides: Decides) -> Iterator[int
 
 
 def hidden_branches(nodes: Iterable[ast.AST], decides: Decides) -> Iterator[int]:
-    """Yield the lines that may call a function or not because of some conditions."""
+    """Yield the lines on which some conditions decide if another function is called."""
     for node in nodes:
         if isinstance(node, ast.BoolOp):
             parts: list[ast.AST] = [*node.values[1:]]

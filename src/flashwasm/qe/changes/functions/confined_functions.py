@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from flashwasm.qe.changes.functions.local_names import declared_names
 from flashwasm.qe.suites.syntax_trees import FUNCTION_NODES, nodes_outside
 
 __all__ = ["confined_functions"]
@@ -44,17 +45,17 @@ def _inside(outer: ast.FunctionDef) -> Iterator[ast.FunctionDef]:
     if unclear or not _REFLECTION.isdisjoint(map(_name, everything)):
         return
     created = _stored(own) | {one.arg for one in ast.walk(outer.args) if isinstance(one, ast.arg)}
-    created -= _declared(own)
+    created -= declared_names(own)
     for inner in inners:
         body = [*_at_once(inner)]
-        kept = _declared(body)
+        kept = declared_names(body)
         called = {id(node.func) for node in own + body if isinstance(node, ast.Call)}
         visible = {id(node) for node in own + body}
         mentions = [node for node in everything if isinstance(node, ast.Name)]
         if (
             not _waits(body)
             and kept <= created
-            and inner.name not in _declared(everything) | _stored(everything)
+            and inner.name not in declared_names(everything) | _stored(everything)
             and all(id(node) in called for node in mentions if node.id == inner.name)
             and all(id(node) in visible for node in mentions if node.id in kept)
         ):
@@ -79,9 +80,3 @@ def _name(node: ast.AST) -> str:
 def _stored(nodes: list[ast.AST]) -> set[str]:
     """Return the variables that nodes set."""
     return {n.id for n in nodes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
-
-
-def _declared(nodes: list[ast.AST]) -> set[str]:
-    """Return the names that nodes declare as variables of an outer function or of the module."""
-    statements = (node for node in nodes if isinstance(node, (ast.Global, ast.Nonlocal)))
-    return {name for statement in statements for name in statement.names}

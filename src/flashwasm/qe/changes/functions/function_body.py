@@ -9,8 +9,8 @@ from flashwasm.qe.changes.functions.conditions import assigned_places, condition
 from flashwasm.qe.changes.functions.places import mentioned_places
 from flashwasm.qe.changes.functions.stored_places import (
     Store,
+    fresh_names,
     global_names,
-    local_names,
     stored_places,
 )
 from flashwasm.qe.suites.syntax_trees import (
@@ -51,14 +51,14 @@ class FunctionBody:
         return [*stores]
 
     @cached_property
-    def local(self) -> set[str]:
-        """The local names, without parameters that keep a mutable default."""
-        return local_names(self.function, self.nodes)
+    def fresh(self) -> set[str]:
+        """The names that each call binds anew: no parameter with a mutable default is one."""
+        return fresh_names(self.function, self.nodes)
 
     @cached_property
     def fills(self) -> set[str]:
         """The places that a call fills, by names that mean the same in its callers."""
-        return {one.place for one in self.stores} - self.local | global_names(self.nodes)
+        return {one.place for one in self.stores} - self.fresh | global_names(self.nodes)
 
     @cached_property
     def called(self) -> set[str]:

@@ -162,7 +162,7 @@ class KeepingFunctions:
 
     def _filled(self, body: FunctionBody, elsewhere: Summaries) -> set[str]:
         """Return the places that a call of a function fills."""
-        own = body.local - {"cls"}
+        own = body.fresh - {"cls"}
         filled = {one.place for one in body.stores} | ({one.root for one in body.stores} - own)
         for helper in self._callees(body) - {body}:
             filled |= helper.fills - own

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flashwasm.qe.suites.syntax_trees import DEFINITION_NODES, FunctionNode, nodes_outside
 
-__all__ = ["LocalNames", "local_names"]
+__all__ = ["LocalNames", "declared_names", "local_names"]
 
 # Nodes with variables of their own.
 _SCOPES = (
@@ -35,14 +36,19 @@ class LocalNames:
     others: set[str]
 
 
+def declared_names(nodes: Iterable[ast.AST]) -> set[str]:
+    """Return the names that nodes declare as variables of an outer function or of the module."""
+    statements = (node for node in nodes if isinstance(node, (ast.Global, ast.Nonlocal)))
+    return {name for statement in statements for name in statement.names}
+
+
 def local_names(function: FunctionNode) -> LocalNames:
     """Return the names that a function binds, without those of functions inside it."""
+    nodes = [*nodes_outside(_SCOPES, function.body)]
     bound: set[str] = set()
-    others: set[str] = set()
-    for node in nodes_outside(_SCOPES, function.body):
-        if isinstance(node, (ast.Global, ast.Nonlocal)):
-            others.update(node.names)
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+    others = declared_names(nodes)
+    for node in nodes:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
             others |= {(one.asname or one.name).partition(".")[0] for one in node.names}
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             bound.add(node.id)

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from flashwasm.qe.changes.functions.local_names import declared_names
 from flashwasm.qe.changes.functions.places import calls_code, mentioned_places, place_of, root_of
 from flashwasm.qe.suites.syntax_trees import FunctionNode, mentioned_name
 
-__all__ = ["Store", "global_names", "local_names", "stored_places"]
+__all__ = ["Store", "fresh_names", "global_names", "stored_places"]
 
 # Methods that store in their object.
 _STORING = {
@@ -72,12 +73,11 @@ def global_names(nodes: Sequence[ast.AST]) -> set[str]:
     return declared & _stored_names(nodes)
 
 
-def local_names(function: FunctionNode, nodes: Sequence[ast.AST]) -> set[str]:
-    """Return the local names of a function, without parameters that keep a mutable default."""
+def fresh_names(function: FunctionNode, nodes: Sequence[ast.AST]) -> set[str]:
+    """Return the names that each call binds anew: no parameter with a mutable default is one."""
     names = _stored_names(nodes)
     names |= {node.name for node in nodes if isinstance(node, ast.ExceptHandler) and node.name}
-    outer = (node.names for node in nodes if isinstance(node, (ast.Global, ast.Nonlocal)))
-    names -= {name for declared in outer for name in declared}
+    names -= declared_names(nodes)
     given = function.args
     plain = [*given.posonlyargs, *given.args]
     pairs = [*zip(reversed(plain), reversed(given.defaults), strict=False)]
